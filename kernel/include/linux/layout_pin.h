@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Layout leases and long-term pins of FS DAX pages.
+ *
+ * What a file system calls:
+ *	layout_setlease()	from its ->setlease(), to opt in;
+ *	layout_break()		before a change of the layout, where it may sleep
+ *				with the inode lock held but the invalidate lock
+ *				not yet: refuses early, then recalls breakable
+ *				leases and waits for them;
+ *	layout_pin_check()	under the invalidate lock (or whatever else keeps
+ *				page faults out), before blocks move: the range
+ *				it is about to take away, in bytes, inclusive;
+ *	layout_pin_check_all()	the same for operations that exchange or share
+ *				blocks of a whole file (reflink, swap, defrag).
+ *
+ * What a driver calls:
+ *	vaddr_pin_init(), vaddr_pin_user_pages_fast() in place of
+ *	pin_user_pages_fast(), then, after it unpinned the pages,
+ *	vaddr_unpin_done(). Around the system call that pins, so that pins are
+ *	attributed: vaddr_pin_owner_enter() and vaddr_pin_owner_exit().
+ *
+ * With CONFIG_LAYOUT_PIN=n all of it compiles to what the caller did before.
+ */
+#ifndef _LINUX_LAYOUT_PIN_H
+#define _LINUX_LAYOUT_PIN_H
+
+#include <linux/types.h>
+#include <linux/errno.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/filelock.h>
+
+struct dev_pagemap;
+struct file;
+struct inode;
+struct seq_file;
+struct vm_area_struct;
+
+/**
+ * struct vaddr_pin - the records of one driver object (a memory region)
+ * @records: list of struct layout_pin, empty unless FS DAX pages were pinned
+ *
+ * Belongs to the driver object; the driver serialises its use, as it does that
+ * of the page array.
+ */
+struct vaddr_pin {
+#ifdef CONFIG_LAYOUT_PIN
+	struct list_head records;
+#endif
+};
+
+#ifdef CONFIG_LAYOUT_PIN
+
+/* fs/layout_pin.c: for file systems */
+int layout_setlease(struct file *filp, int arg, struct file_lease **flp,
+		    void **priv);
+int __layout_break(struct inode *inode, loff_t start, loff_t end, bool wait);
+int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
+int __layout_pin_check_all(struct inode *inode);
+bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last);
+
+/* True if @inode ever had a layout lease; one or two loads otherwise. */
+static inline bool layout_pin_inode(const struct inode *inode)
+{
+	const struct file_lock_context *ctx = locks_inode_context(inode);
+
+	return ctx && READ_ONCE(ctx->flc_layout);
+}
+
+/**
+ * layout_pin_check() - may the blocks behind a range be taken away?
+ * @inode: file about to change
+ * @start: first byte of the range
+ * @end: last byte of the range, LLONG_MAX for "to the end of the file"
+ *
+ * Page granular: any page that the range touches counts. A file system whose
+ * unit of allocation is larger rounds outwards before it calls.
+ *
+ * Context: caller excludes page faults (invalidate lock held for writing).
+ *	Takes flc_lock. Never sleeps, signals nobody.
+ * Return: 0, or -ETXTBSY if the range meets a pin or if another process
+ *	holds a live unbreakable layout lease on the file.
+ */
+static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end)
+{
+	return layout_pin_inode(inode) ?
+		__layout_pin_check(inode, start, end) : 0;
+}
+
+/**
+ * layout_pin_check_all() - may blocks of this file be exchanged or shared?
+ * @inode: one of the files of the operation; call it for each
+ *
+ * Context: as layout_pin_check().
+ * Return: 0, or -ETXTBSY if there is any pin or any unbreakable lease, the
+ *	caller's own too.
+ */
+static inline int layout_pin_check_all(struct inode *inode)
+{
+	return layout_pin_inode(inode) ? __layout_pin_check_all(inode) : 0;
+}
+
+/**
+ * layout_break() - get layout leases out of the way of a layout change
+ * @inode: file about to change
+ * @start: first byte of the range, as for layout_pin_check()
+ * @end: last byte of the range
+ * @wait: false: answer -EWOULDBLOCK instead of waiting for a lease
+ *
+ * Refuses first, so that a doomed change signals nobody; then signals the
+ * holders of breakable leases and waits for them, at most lease-break-time.
+ * Says nothing about what comes later: call layout_pin_check() under the
+ * invalidate lock as well.
+ *
+ * Context: may sleep. The caller must not hold the invalidate lock, so that
+ *	the holders' page faults go on.
+ * Return: 0, -ETXTBSY as layout_pin_check(), -EWOULDBLOCK if !@wait and there
+ *	is a lease to wait for, -ERESTARTSYS if a signal came, -ENOMEM.
+ */
+static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
+			       bool wait)
+{
+	return layout_pin_inode(inode) ?
+		__layout_break(inode, start, end, wait) : 0;
+}
+
+/**
+ * layout_pin_covers() - is any page of this part of the file pinned?
+ * @inode: file
+ * @index: first page offset
+ * @last: last page offset
+ *
+ * For fsync: a pinned entry stays dirty, since the device may write again.
+ *
+ * Context: takes flc_lock, so not under the xarray lock.
+ */
+static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
+				     pgoff_t last)
+{
+	return layout_pin_inode(inode) &&
+		__layout_pin_covers(inode, index, last);
+}
+
+/* fs/layout_pin.c: for fs/locks.c, which includes this file */
+bool layout_lease_arg(int arg);
+int layout_lease_parse(int arg, unsigned int *flags);
+int layout_lease_init(struct file_lease *fl, int arg);
+void layout_lease_free(struct file_lease *fl);
+int layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl);
+int layout_lease_change(struct file_lease *fl, int arg, struct list_head *dispose);
+bool layout_lease_own(struct file_lease *fl);
+int layout_lease_type(const struct file_lease *fl);
+void layout_lease_show(struct seq_file *m, struct file_lease *fl);
+void layout_ctx_free(struct file_lock_context *ctx);
+
+/* True if a break by @breaker leaves @lease alone although both are FL_LAYOUT. */
+static inline bool layout_lease_ignores(const struct file_lock_core *lease,
+					const struct file_lock_core *breaker)
+{
+	if (lease->flc_flags & FL_UNBREAK)
+		return true;
+	return (lease->flc_flags & FL_LAYOUT_USER) &&
+		!(breaker->flc_flags & FL_LAYOUT_UNMAP);
+}
+
+static inline bool layout_lease_user(const struct file_lock_core *flc)
+{
+	return flc->flc_flags & FL_LAYOUT_USER;
+}
+
+/* mm/vaddr_pin.c and fs/layout_pin_owner.c: for drivers */
+static inline void vaddr_pin_init(struct vaddr_pin *vp)
+{
+	INIT_LIST_HEAD(&vp->records);
+}
+
+int vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
+			      int nr_pages, unsigned int gup_flags,
+			      struct page **pages);
+void __vaddr_unpin_done(struct vaddr_pin *vp);
+
+/**
+ * vaddr_unpin_done() - forget the pins of a driver object
+ * @vp: the object's records
+ *
+ * Call it after the last page was unpinned, never before: a record must stand
+ * from before the first page reference until after the last one.
+ *
+ * Context: process context, kernel threads and workqueues included; not from
+ *	an interrupt. The last reference to a file is put later, by task work.
+ */
+static inline void vaddr_unpin_done(struct vaddr_pin *vp)
+{
+	if (!list_empty(&vp->records))
+		__vaddr_unpin_done(vp);
+}
+
+/**
+ * vaddr_pin_owner_enter() - pins made by this task from here on belong to @file
+ * @file: the driver's open file; the running system call holds a reference
+ *
+ * Return: the former owner, for vaddr_pin_owner_exit().
+ */
+static inline struct file *vaddr_pin_owner_enter(struct file *file)
+{
+	struct file *old = current->pin_owner;
+
+	current->pin_owner = file;
+	return old;
+}
+
+/**
+ * vaddr_pin_owner_exit() - end of vaddr_pin_owner_enter()
+ * @old: what that returned
+ */
+static inline void vaddr_pin_owner_exit(struct file *old)
+{
+	current->pin_owner = old;
+}
+
+DECLARE_STATIC_KEY_FALSE(layout_pin_used);
+void __layout_pin_owner_release(struct file *file);
+
+/* From __fput(), after ->release(): pins that are left lose their owner. */
+static inline void layout_pin_owner_release(struct file *file)
+{
+	if (static_branch_unlikely(&layout_pin_used))
+		__layout_pin_owner_release(file);
+}
+
+/* For mm/memremap.c: say who keeps @pgmap from going away. */
+void layout_pin_report(struct dev_pagemap *pgmap);
+
+#else /* !CONFIG_LAYOUT_PIN */
+
+static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end)
+{
+	return 0;
+}
+
+static inline int layout_pin_check_all(struct inode *inode)
+{
+	return 0;
+}
+
+static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
+			       bool wait)
+{
+	return 0;
+}
+
+static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
+				     pgoff_t last)
+{
+	return false;
+}
+
+static inline int layout_setlease(struct file *filp, int arg,
+				  struct file_lease **flp, void **priv)
+{
+	return generic_setlease(filp, arg, flp, priv);
+}
+
+static inline bool layout_lease_arg(int arg)
+{
+	return false;
+}
+
+static inline int layout_lease_init(struct file_lease *fl, int arg)
+{
+	return -EINVAL;
+}
+
+static inline void layout_lease_free(struct file_lease *fl)
+{
+}
+
+static inline int layout_lease_grant(struct file_lock_context *ctx,
+				     struct file_lease *fl)
+{
+	return 0;
+}
+
+static inline int layout_lease_change(struct file_lease *fl, int arg,
+				      struct list_head *dispose)
+{
+	return -EINVAL;
+}
+
+static inline bool layout_lease_own(struct file_lease *fl)
+{
+	return false;
+}
+
+static inline int layout_lease_type(const struct file_lease *fl)
+{
+	return fl->c.flc_type;
+}
+
+static inline void layout_lease_show(struct seq_file *m, struct file_lease *fl)
+{
+}
+
+static inline void layout_ctx_free(struct file_lock_context *ctx)
+{
+}
+
+static inline bool layout_lease_ignores(const struct file_lock_core *lease,
+					const struct file_lock_core *breaker)
+{
+	return false;
+}
+
+static inline bool layout_lease_user(const struct file_lock_core *flc)
+{
+	return false;
+}
+
+static inline void vaddr_pin_init(struct vaddr_pin *vp)
+{
+}
+
+static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
+					    unsigned long start, int nr_pages,
+					    unsigned int gup_flags,
+					    struct page **pages)
+{
+	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+}
+
+static inline void vaddr_unpin_done(struct vaddr_pin *vp)
+{
+}
+
+static inline struct file *vaddr_pin_owner_enter(struct file *file)
+{
+	return NULL;
+}
+
+static inline void vaddr_pin_owner_exit(struct file *old)
+{
+}
+
+static inline void layout_pin_owner_release(struct file *file)
+{
+}
+
+static inline void layout_pin_report(struct dev_pagemap *pgmap)
+{
+}
+
+#endif /* CONFIG_LAYOUT_PIN */
+#endif /* _LINUX_LAYOUT_PIN_H */

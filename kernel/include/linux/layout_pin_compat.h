@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The few things in which kernel versions differ for layout leases and pins.
+ * Nothing else of ours may test LINUX_VERSION_CODE.
+ */
+#ifndef _LINUX_LAYOUT_PIN_COMPAT_H
+#define _LINUX_LAYOUT_PIN_COMPAT_H
+
+#include <linux/fs.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/version.h>
+#include <linux/xarray.h>
+
+/*
+ * Number of open descriptors, mappings and pins of an open file. Exact only
+ * for "is it one?": the caller owns one of the references it compares with.
+ */
+static inline long layout_file_refs(const struct file *file)
+{
+	return file_count(file);
+}
+
+/* A reference, unless the last one is gone already; files are RCU freed. */
+static inline bool layout_file_get(struct file *file)
+{
+	return atomic_long_inc_not_zero(&file->f_count);
+}
+
+static inline struct dev_pagemap *layout_page_pgmap(const struct page *page)
+{
+	return page->pgmap;
+}
+
+/* Log2 of the pages that the DAX entry at @index covers. */
+static inline unsigned int layout_entry_order(struct address_space *mapping,
+					      pgoff_t index)
+{
+	return xa_get_order(&mapping->i_pages, index);
+}
+
+#endif /* _LINUX_LAYOUT_PIN_COMPAT_H */
