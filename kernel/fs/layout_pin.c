@@ -194,8 +194,14 @@ struct layout_lease *layout_lease_find(struct inode *inode, struct pid *holder)
 	return NULL;
 }
 
-/* May a lease with these flags be had while somebody else has that one? */
-static bool layout_lease_conflict(unsigned int held, unsigned int asked)
+/**
+ * layout_lease_conflict() - who may hold what at once
+ * @held: FL_ flags of a lease that stands
+ * @asked: FL_ flags of one asked for on another open file description
+ *
+ * Return: true if the second one is to be refused.
+ */
+bool layout_lease_conflict(unsigned int held, unsigned int asked)
 {
 	if (!(held & FL_LAYOUT) || !(asked & FL_LAYOUT))
 		return false;		/* plain leases: fs/locks.c decides */

@@ -109,6 +109,7 @@ struct layout_pin {
 extern struct list_head layout_table;
 extern spinlock_t layout_table_lock;
 
+bool layout_lease_conflict(unsigned int held, unsigned int asked);
 bool layout_lease_live(const struct layout_lease *lease);
 struct layout_lease *layout_lease_find(struct inode *inode, struct pid *holder);
 
