@@ -1,0 +1,44 @@
+# Holdfast: `make help` lists what there is to do.
+
+VERSION ?= 6.12
+TESTS ?=
+selftests = kernel/tools/testing/selftests/layout_pin
+
+.PHONY: help demo check lint patches-check tools selftests clean
+
+help:
+	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
+	@echo 'make check [TESTS=N] build the debug kernel and run the tests (named N)'
+	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck, mandoc'
+	@echo 'make patches-check   build the kernel after each patch of the series'
+	@echo 'make clean           remove build/'
+	@echo 'vm/run --help        run a command in the machine under test'
+
+demo:
+	vm/install
+	vm/build --variant release --kernel $(VERSION)
+	$(MAKE) --no-print-directory tools
+	demo/run
+
+check:
+	vm/install
+	vm/build --variant debug --kernel $(VERSION)
+	$(MAKE) --no-print-directory tools selftests
+	TESTS='$(TESTS)' vm/check --kernel $(VERSION)
+
+tools:
+	@test ! -e tools/Makefile || $(MAKE) --no-print-directory -C tools
+
+selftests:
+	@test ! -e $(selftests)/Makefile || $(MAKE) --no-print-directory -C $(selftests)
+
+lint:
+	vm/fetch $(VERSION)
+	vm/lint $(VERSION)
+
+patches-check:
+	vm/install
+	vm/patches-check $(VERSION)
+
+clean:
+	rm -rf build
