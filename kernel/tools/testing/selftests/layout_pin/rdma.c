@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * End to end: memory regions of a real RDMA driver (soft RoCE) on leased files.
+ *
+ * Needs /dev/pmem0, root, and rdma(8) to make rxe0 on a dummy interface.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <infiniband/verbs.h>
+
+#include "../kselftest_harness.h"
+
+#ifndef F_LAYOUT
+#define F_LAYOUT	16
+#define F_EXCLUSIVE	32
+#define F_UNBREAK	64
+#endif
+
+#define DIR		"/mnt/layout_pin_rdma"
+#define FILENAME	DIR "/file"
+#define SIZE		(1UL << 20)
+
+FIXTURE(rdma) {
+	struct ibv_context *context;
+	struct ibv_pd *pd;
+	int fd;
+	void *memory;
+};
+
+FIXTURE_VARIANT(rdma) {
+	const char *fs;
+	const char *mkfs;
+};
+
+FIXTURE_VARIANT_ADD(rdma, ext4) {
+	.fs = "ext4",
+	.mkfs = "mkfs.ext4 -q -b 4096 -F /dev/pmem0",
+};
+
+FIXTURE_VARIANT_ADD(rdma, xfs) {
+	.fs = "xfs",
+	.mkfs = "mkfs.xfs -q -f -m reflink=0 /dev/pmem0",
+};
+
+static struct ibv_context *open_rxe(void)
+{
+	struct ibv_device **list;
+	struct ibv_context *context = NULL;
+	int i, nr = 0;
+
+	if (system("rdma link show rxe0/1 >/dev/null 2>&1") &&
+	    system("(ip link add dummy0 type dummy; "
+		   "ip addr add 10.9.0.1/24 dev dummy0; ip link set dummy0 up; "
+		   "rdma link add rxe0 type rxe netdev dummy0) >/dev/null 2>&1"))
+		return NULL;
+	list = ibv_get_device_list(&nr);
+	for (i = 0; list && i < nr; i++)
+		if (!strcmp(ibv_get_device_name(list[i]), "rxe0"))
+			context = ibv_open_device(list[i]);
+	if (list)
+		ibv_free_device_list(list);
+	return context;
+}
+
+FIXTURE_SETUP(rdma)
+{
+	mkdir(DIR, 0755);
+	ASSERT_EQ(0, system(variant->mkfs));
+	ASSERT_EQ(0, mount("/dev/pmem0", DIR, variant->fs, 0, "dax"));
+	self->context = open_rxe();
+	ASSERT_NE(NULL, self->context);
+	self->pd = ibv_alloc_pd(self->context);
+	ASSERT_NE(NULL, self->pd);
+	self->fd = open(FILENAME, O_RDWR | O_CREAT, 0600);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, ftruncate(self->fd, SIZE));
+	self->memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    self->fd, 0);
+	ASSERT_NE(MAP_FAILED, self->memory);
+}
+
+/* Everything is let go by now, or the file system does not unmount. */
+FIXTURE_TEARDOWN(rdma)
+{
+	if (self->memory)
+		munmap(self->memory, SIZE);
+	if (self->fd >= 0)
+		close(self->fd);
+	if (self->pd)
+		EXPECT_EQ(0, ibv_dealloc_pd(self->pd));
+	if (self->context)
+		ibv_close_device(self->context);
+	EXPECT_EQ(0, umount(DIR));
+}
+
+static int lease(int fd, int arg)
+{
+	return fcntl(fd, F_SETLEASE, arg) ? errno : 0;
+}
+
+/* The errno of a truncate by another process. */
+static int truncate_elsewhere(off_t size)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(truncate(FILENAME, size) ? errno : 0);
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static struct ibv_mr *reg(struct ibv_pd *pd, void *memory)
+{
+	return ibv_reg_mr(pd, memory, SIZE,
+			  IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
+}
+
+static void read_pins(pid_t pid, char *text, size_t size)
+{
+	char path[64];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/file_pins", pid);
+	fd = open(path, O_RDONLY);
+	len = fd < 0 ? -1 : read(fd, text, size - 1);
+	text[len > 0 ? len : 0] = 0;
+	close(fd);
+}
+
+TEST_F(rdma, without_lease_registration_is_not_supported)
+{
+	EXPECT_EQ(NULL, reg(self->pd, self->memory));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+}
+
+TEST_F(rdma, breakable_lease_is_not_enough)
+{
+	ASSERT_EQ(0, lease(self->fd, F_LAYOUT));
+	EXPECT_EQ(NULL, reg(self->pd, self->memory));
+	EXPECT_EQ(EOPNOTSUPP, errno);
+}
+
+TEST_F(rdma, region_keeps_its_blocks)
+{
+	struct ibv_mr *mr;
+
+	ASSERT_EQ(0, lease(self->fd, F_LAYOUT | F_EXCLUSIVE));
+	mr = reg(self->pd, self->memory);
+	ASSERT_NE(NULL, mr);
+	EXPECT_EQ(ETXTBSY, truncate_elsewhere(0));
+	EXPECT_EQ(-1, ftruncate(self->fd, 0));
+	EXPECT_EQ(ETXTBSY, errno);
+	EXPECT_EQ(-1, fallocate(self->fd, FALLOC_FL_PUNCH_HOLE |
+				FALLOC_FL_KEEP_SIZE, 0, 4096));
+	EXPECT_EQ(ETXTBSY, errno);
+	EXPECT_EQ(0, ftruncate(self->fd, 2 * SIZE));
+	EXPECT_EQ(4, pwrite(self->fd, "text", 4, SIZE));
+	EXPECT_EQ(EBUSY, lease(self->fd, F_UNLCK));
+	EXPECT_EQ(0, ibv_dereg_mr(mr));
+	EXPECT_EQ(0, lease(self->fd, F_UNLCK));
+	EXPECT_EQ(0, truncate_elsewhere(0));
+}
+
+TEST_F(rdma, file_pins_shows_descriptor_and_path)
+{
+	char want[256], text[4096];
+	struct ibv_mr *mr;
+
+	ASSERT_EQ(0, lease(self->fd, F_LAYOUT | F_UNBREAK));
+	mr = reg(self->pd, self->memory);
+	ASSERT_NE(NULL, mr);
+	snprintf(want, sizeof(want), "%d: /dev/infiniband/uverbs0\n\t%s\n",
+		 self->context->cmd_fd, FILENAME);
+	read_pins(getpid(), text, sizeof(text));
+	EXPECT_STREQ(want, text);
+	EXPECT_EQ(0, ibv_dereg_mr(mr));
+	read_pins(getpid(), text, sizeof(text));
+	EXPECT_STREQ("", text);
+}
+
+TEST_F(rdma, pins_outlive_descriptor_and_mapping)
+{
+	struct ibv_mr *mr;
+	char text[4096];
+
+	ASSERT_EQ(0, lease(self->fd, F_LAYOUT | F_EXCLUSIVE));
+	mr = reg(self->pd, self->memory);
+	ASSERT_NE(NULL, mr);
+	ASSERT_EQ(0, munmap(self->memory, SIZE));
+	ASSERT_EQ(0, close(self->fd));
+	self->memory = NULL;
+	self->fd = -1;
+	EXPECT_EQ(ETXTBSY, truncate_elsewhere(0));
+	EXPECT_EQ(0, truncate_elsewhere(2 * SIZE));
+	EXPECT_EQ(0, truncate_elsewhere(SIZE));
+	read_pins(getpid(), text, sizeof(text));
+	EXPECT_NE(NULL, strstr(text, FILENAME));
+	EXPECT_EQ(0, ibv_dereg_mr(mr));
+	EXPECT_EQ(0, truncate_elsewhere(0));
+}
+
+TEST_F(rdma, forked_child_may_not_register)
+{
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, lease(self->fd, F_LAYOUT | F_EXCLUSIVE));
+	pid = fork();
+	if (!pid)
+		_exit(reg(self->pd, self->memory) ? 0 : errno);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(EOPNOTSUPP, WEXITSTATUS(status));
+}
+
+TEST_F(rdma, kill_ends_the_pins)
+{
+	int status, tell[2];
+	char byte;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(tell));
+	pid = fork();
+	if (!pid) {
+		struct ibv_context *context = open_rxe();
+		int fd = open(FILENAME, O_RDWR);
+
+		if (lease(fd, F_LAYOUT | F_EXCLUSIVE) ||
+		    !reg(ibv_alloc_pd(context), self->memory) ||
+		    write(tell[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(tell[1]);
+	ASSERT_EQ(1, read(tell[0], &byte, 1));
+	EXPECT_EQ(ETXTBSY, truncate_elsewhere(0));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, truncate_elsewhere(0));
+	close(tell[0]);
+}
+
+TEST_F(rdma, failed_registration_leaves_nothing)
+{
+	/* Past the end of the file: the second half cannot be faulted in. */
+	ASSERT_EQ(0, ftruncate(self->fd, SIZE / 2));
+	ASSERT_EQ(0, lease(self->fd, F_LAYOUT | F_EXCLUSIVE));
+	EXPECT_EQ(NULL, reg(self->pd, self->memory));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(0, lease(self->fd, F_UNLCK));
+	EXPECT_EQ(0, truncate_elsewhere(0));
+}
+
+TEST_F(rdma, anonymous_memory_needs_no_lease)
+{
+	void *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct ibv_mr *mr;
+
+	ASSERT_NE(MAP_FAILED, memory);
+	mr = reg(self->pd, memory);
+	ASSERT_NE(NULL, mr);
+	EXPECT_EQ(0, ibv_dereg_mr(mr));
+	munmap(memory, SIZE);
+}
+
+TEST_HARNESS_MAIN
