@@ -18,7 +18,11 @@
 #include <unistd.h>
 #include <infiniband/verbs.h>
 
-#include "../kselftest_harness.h"
+#include "kselftest_harness.h"
+
+/* Making a file system takes seconds where instructions are emulated. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 120
 
 #ifndef F_LAYOUT
 #define F_LAYOUT	16
