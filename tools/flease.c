@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * flease - run a command under layout leases
+ *
+ * In the manner of flock(1): open each file, take its lease, execute the command
+ * with the descriptors held. The command replaces this process instead of being
+ * its child, because the right to pin belongs to the process that took the
+ * lease, and execve(2) keeps it.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef F_LAYOUT
+#define F_LAYOUT	16
+#define F_EXCLUSIVE	32
+#define F_UNBREAK	64
+#endif
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOEXEC = 126, EXIT_NOCOMMAND = 127 };
+
+struct options {
+	int kind;		/* argument of F_SETLEASE */
+	double timeout;		/* seconds to wait for others, -1 for ever */
+	int conflict_exit;	/* exit status when others do not let go */
+};
+
+static void usage(FILE *to)
+{
+	fprintf(to,
+"Usage: flease [options] FILE... -- COMMAND [ARGUMENT...]\n"
+"Run COMMAND while it holds a layout lease on each FILE.\n"
+"\n"
+" -x, --exclusive             unbreakable, nobody else's beside it (default)\n"
+" -s, --shared                unbreakable, others may hold one as well\n"
+" -b, --breakable             a layout change signals COMMAND and waits for it\n"
+" -n, --nonblock              fail if somebody else's lease is in the way\n"
+" -w, --timeout SECONDS       wait at most so long for somebody else's lease\n"
+" -E, --conflict-exit-code N  exit status after a conflict or timeout (1)\n"
+" -h, --help                  show this text\n"
+" -V, --version               show the version\n");
+}
+
+__attribute__((noreturn)) static void bad_usage(const char *what, const char *arg)
+{
+	fprintf(stderr, "flease: %s%s%s; try 'flease --help'\n", what,
+		arg ? " " : "", arg ? arg : "");
+	exit(EXIT_USAGE);
+}
+
+static double number(const char *text, double max)
+{
+	char *end;
+	double value;
+
+	errno = 0;
+	value = strtod(text, &end);
+	if (errno || end == text || *end || !(value >= 0 && value <= max))
+		bad_usage("not a valid number:", text);
+	return value;
+}
+
+/* First number in a file of /proc, or -1. */
+static int read_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	int value;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%d", &value) != 1)
+		value = -1;
+	fclose(file);
+	return value;
+}
+
+/* The process that holds a layout lease on this file, or 0 if that is unseen. */
+static int lease_holder(const struct stat *st)
+{
+	unsigned int major, minor;
+	unsigned long inode;
+	char line[256];
+	int pid, found = 0;
+	FILE *file = fopen("/proc/locks", "re");
+
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%*d: LAYOUT %*s %*s %d %x:%x:%lu", &pid,
+			   &major, &minor, &inode) != 4)
+			continue;
+		if (makedev(major, minor) == st->st_dev && inode == st->st_ino)
+			found = pid;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static const char *einval_reason(void)
+{
+	if (read_number("/proc/sys/fs/layout-leases-enable") < 0)
+		return "this kernel has no layout leases (or the file system "
+		       "refuses all leases)";
+	if (!read_number("/proc/sys/fs/layout-leases-enable"))
+		return "layout leases are switched off: set "
+		       "/proc/sys/fs/layout-leases-enable to 1";
+	if (!read_number("/proc/sys/fs/leases-enable"))
+		return "leases are switched off: set /proc/sys/fs/leases-enable to 1";
+	return "the file system refuses all leases, or it is no regular file";
+}
+
+/* What an errno of F_SETLEASE means here, and what to do about it. */
+static const char *reason(int error)
+{
+	switch (error) {
+	case EINVAL:
+		return einval_reason();
+	case EOPNOTSUPP:
+		return "the file system does not offer layout leases (ext4 and XFS "
+		       "do), or the file shares blocks: 'fallocate --unshare' it";
+	case EACCES:
+		return "the file is somebody else's: run as its owner, or with "
+		       "CAP_LEASE";
+	case EBADF:
+		return "the file is not open for writing";
+	case ETXTBSY:
+		return "the file is an active swap file: swapoff it first";
+	default:
+		return strerror(error);
+	}
+}
+
+__attribute__((noreturn))
+static void conflict(const char *name, int fd, const struct options *opt)
+{
+	struct stat st;
+	int pid = fstat(fd, &st) ? 0 : lease_holder(&st);
+
+	if (pid)
+		fprintf(stderr, "flease: %s: process %d holds a lease on it; end "
+			"that, or wait for it with --timeout\n", name, pid);
+	else
+		fprintf(stderr, "flease: %s: somebody else holds a lease on it; "
+			"see /proc/locks\n", name);
+	exit(opt->conflict_exit);
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* There is nothing to sleep on for a lease, so try again ten times a second. */
+static void take_lease(const char *name, int fd, const struct options *opt)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+	double deadline = now() + opt->timeout;
+
+	while (fcntl(fd, F_SETLEASE, opt->kind)) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			errx(EXIT_FAILED, "%s: %s", name, reason(errno));
+		if (opt->timeout >= 0 && now() >= deadline)
+			conflict(name, fd, opt);
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void lease_file(const char *name, const struct options *opt)
+{
+	bool read_only = opt->kind == F_LAYOUT;
+	int fd = open(name, read_only ? O_RDONLY : O_RDWR);
+
+	if (fd < 0)
+		err(EXIT_FAILED, "cannot open %s for %s", name,
+		    read_only ? "reading" : "writing");
+	take_lease(name, fd, opt);
+}
+
+static void parse_options(int argc, char **argv, struct options *opt)
+{
+	static const struct option longs[] = {
+		{ "exclusive", no_argument, NULL, 'x' },
+		{ "shared", no_argument, NULL, 's' },
+		{ "breakable", no_argument, NULL, 'b' },
+		{ "nonblock", no_argument, NULL, 'n' },
+		{ "timeout", required_argument, NULL, 'w' },
+		{ "conflict-exit-code", required_argument, NULL, 'E' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "+xsbnw:E:hV", longs, NULL)) != -1) {
+		switch (c) {
+		case 'x':
+			opt->kind = F_LAYOUT | F_EXCLUSIVE;
+			break;
+		case 's':
+			opt->kind = F_LAYOUT | F_UNBREAK;
+			break;
+		case 'b':
+			opt->kind = F_LAYOUT;
+			break;
+		case 'n':
+			opt->timeout = 0;
+			break;
+		case 'w':
+			opt->timeout = number(optarg, 1e9);
+			break;
+		case 'E':
+			opt->conflict_exit = number(optarg, 255);
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		case 'V':
+			puts("flease from holdfast " VERSION);
+			exit(0);
+		default:
+			bad_usage("bad option", NULL);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options opt = { F_LAYOUT | F_EXCLUSIVE, -1, EXIT_FAILED };
+	int i, command;
+
+	parse_options(argc, argv, &opt);
+	/* getopt ate a "--" that came before the first file. */
+	if (optind > 1 && !strcmp(argv[optind - 1], "--"))
+		bad_usage("no file before --", NULL);
+	for (command = optind; command < argc; command++)
+		if (!strcmp(argv[command], "--"))
+			break;
+	if (command == optind)
+		bad_usage("no file", NULL);
+	if (command + 1 >= argc)
+		bad_usage("no command after --", NULL);
+
+	for (i = optind; i < command; i++)
+		lease_file(argv[i], &opt);
+	execvp(argv[command + 1], argv + command + 1);
+	err(errno == ENOENT ? EXIT_NOCOMMAND : EXIT_NOEXEC, "cannot run %s",
+	    argv[command + 1]);
+}
