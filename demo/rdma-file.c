@@ -6,6 +6,7 @@
  *					registers the memory, waits for a client on
  *					SOCKET, then obeys words on its input:
  *					unmap, dereg, quit; answers each with it
+ *	rdma-file try FILE		registers FILE's memory without a lease
  *	rdma-file write SOCKET BYTES	writes BYTES of a pattern into that memory
  *
  * Both ends use the first RDMA device and a reliable connection; what they have
@@ -172,27 +173,48 @@ static void accept_client(struct end *end, const char *path)
 	fflush(stdout);
 }
 
+static void *map_file(const char *file, int *fd, size_t *size)
+{
+	struct stat st;
+	void *memory;
+
+	*fd = open(file, O_RDWR);
+	if (*fd < 0 || fstat(*fd, &st))
+		err(1, "%s", file);
+	*size = st.st_size;
+	memory = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (memory == MAP_FAILED)
+		err(1, "mmap");
+	return memory;
+}
+
+static int try(const char *file)
+{
+	struct end end = { };
+	size_t size;
+	int fd;
+	void *memory = map_file(file, &fd, &size);
+
+	open_end(&end, memory, size);
+	return 0;
+}
+
 static int serve(const char *file, const char *path)
 {
 	struct end end = { };
-	struct stat st;
 	char word[16];
-	void *memory;
-	int fd = open(file, O_RDWR);
+	size_t size;
+	int fd;
+	void *memory = map_file(file, &fd, &size);
 
-	if (fd < 0 || fstat(fd, &st))
-		err(1, "%s", file);
-	memory = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
-		err(1, "mmap");
 	if (fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE))
 		err(1, "no layout lease on %s", file);
-	open_end(&end, memory, st.st_size);
+	open_end(&end, memory, size);
 	accept_client(&end, path);
 
 	while (scanf("%15s", word) == 1 && strcmp(word, "quit")) {
 		if (!strcmp(word, "unmap") &&
-		    (munmap(memory, st.st_size) || close(fd)))
+		    (munmap(memory, size) || close(fd)))
 			err(1, "unmap");
 		if (!strcmp(word, "dereg") &&
 		    (ibv_destroy_qp(end.qp) || ibv_dereg_mr(end.mr)))
@@ -250,8 +272,10 @@ int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "serve"))
 		return serve(argv[2], argv[3]);
+	if (argc == 3 && !strcmp(argv[1], "try"))
+		return try(argv[2]);
 	if (argc == 4 && !strcmp(argv[1], "write"))
 		return write_pattern(argv[2], strtoul(argv[3], NULL, 0));
-	fprintf(stderr, "Usage: rdma-file serve FILE SOCKET | write SOCKET BYTES\n");
+	fprintf(stderr, "Usage: rdma-file serve FILE SOCKET | try FILE | write SOCKET BYTES\n");
 	return 2;
 }
