@@ -143,6 +143,21 @@ static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
 		__layout_pin_covers(inode, index, last);
 }
 
+/**
+ * layout_wait_schedule() - sleep while pages are busy
+ *
+ * For the loop in which a change of the layout waits for short references, in
+ * place of schedule(). Nobody wakes the waiter when a long-term pin arrives
+ * meanwhile, and that page will not be idle for hours: so look again now and
+ * then, with layout_pin_check() in the condition of the wait.
+ *
+ * Context: the state of the task is set by the caller.
+ */
+static inline void layout_wait_schedule(void)
+{
+	schedule_timeout(HZ / 10);
+}
+
 /* fs/layout_pin.c: for fs/locks.c, which includes this file */
 bool layout_lease_arg(int arg);
 int layout_lease_parse(int arg, unsigned int *flags);
@@ -255,6 +270,11 @@ static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
 				     pgoff_t last)
 {
 	return false;
+}
+
+static inline void layout_wait_schedule(void)
+{
+	schedule();
 }
 
 static inline int layout_setlease(struct file *filp, int arg,

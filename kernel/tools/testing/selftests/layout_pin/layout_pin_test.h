@@ -10,7 +10,6 @@
 #ifndef LAYOUT_PIN_TEST_H
 #define LAYOUT_PIN_TEST_H
 
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,12 +22,12 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/types.h>
-
 
 #ifndef F_LAYOUT
 #define F_LAYOUT	16

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The machinery under the table of change.c: how a file gets into a state, how
+ * one row is run and judged.
+ */
+#ifndef LAYOUT_PIN_CHANGE_H
+#define LAYOUT_PIN_CHANGE_H
+
+#include <sys/vfs.h>
+#include "layout_pin_test.h"
+#include "kselftest.h"
+
+/* "At once", for a machine whose instructions are emulated. */
+#define AT_ONCE		1.0
+/* Until the holder of a breakable lease was scheduled and let go. */
+#define SOON		5.0
+
+/* There is a hole behind the four units, and some more of the file. */
+#define HOLE_AT(w)	((UNITS + 1) * (w)->unit)
+#define FILE_SIZE(unit)	((UNITS + 3) * (unit))
+
+enum answer { HIT, MISS, NO_CHANGE };
+
+struct outcome {	/* shared by the processes of a row */
+	int failed_at;	/* line, when the state could not be had */
+	int error;
+	int answer;
+	double took;
+	int signals;
+};
+
+struct world {
+	const struct kind *kind;
+	long unit;
+	char path[64];
+	int fd;			/* what operations use */
+	char *memory;		/* a mapping of that */
+	int lease_fd;		/* what the states use */
+	char *lease_memory;
+	int owner;
+	struct holder holder;
+	struct outcome *out;
+};
+
+struct op {
+	const char *name;
+	int (*run)(struct world *w);
+	enum answer answer;
+	int ext4;		/* what ext4 answers in every state, or 0 */
+};
+
+struct state {
+	const char *name;
+	int (*enter)(struct world *w);
+	int pins;
+	int hit, miss;
+	int signals;
+};
+
+struct row {
+	const struct kind *kind;
+	const struct state *state;
+	const struct op *op;
+};
+
+int enter_nothing(struct world *w);
+int enter_breakable_other(struct world *w);
+int enter_breakable_own(struct world *w);
+int enter_unbreak_other(struct world *w);
+int enter_exclusive_other(struct world *w);
+int enter_unbreak_own(struct world *w);
+int enter_unbreak_own_pinned(struct world *w);
+int enter_exclusive_own_pinned(struct world *w);
+int enter_own_beside_other(struct world *w);
+int enter_zombie_own(struct world *w);
+int enter_zombie_other(struct world *w);
+int enter_taker_dead(struct world *w);
+
+/* Neither counts: kselftest.h keeps its counters per source file. */
+bool run_row(const struct row *row, char *name, size_t size);
+bool file_system_is_consistent(const struct kind *kind);
+
+#endif /* LAYOUT_PIN_CHANGE_H */
