@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What fs/layout_pin.c (leases), fs/layout_record.c (records of pins),
- * fs/proc/file_pins.c and mm/vaddr_pin.c share.
+ * What fs/layout_lease.c (leases), fs/layout_pin.c (the check), layout_record.c
+ * (records of pins), layout_owner.c (who for) and fs/proc/file_pins.c share.
  *
  * Locks:
  *	flc_lock of the inode (file_lock_context)
@@ -13,8 +13,13 @@
  *		owners, links and the table of all records. A leaf: taken inside
  *		flc_lock, or alone by readers; nothing is taken inside it.
  *
+ * i_rwsem of the inode
+ *	shared while a lease is granted, so that none comes in while a change of
+ *	the layout is under way. Dropping a lease does not take it, or nobody
+ *	could let go of what a change waits for.
+ *
  * Order: mmap_lock (read) -> flc_lock -> layout_table_lock, and
- * i_rwsem -> invalidate_lock -> flc_lock. All are taken with interrupts on and
+ * i_rwsem -> invalidate_lock -> file_rwsem -> flc_lock. All are taken with interrupts on and
  * never under a page table lock or the lock of an xarray.
  */
 #ifndef _FS_LAYOUT_PIN_INTERNAL_H
@@ -28,9 +33,13 @@
 /**
  * struct layout_ctx - pins of one inode; hangs off its file_lock_context
  * @pins: records, by page offset
+ * @links: who has this file pinned; under layout_table_lock
+ * @breakers: how many wait for breakable leases; no new one is granted then
  */
 struct layout_ctx {
 	struct rb_root_cached pins;
+	struct list_head links;
+	unsigned int breakers;
 };
 
 /**
@@ -56,9 +65,11 @@ struct layout_lease {
 /**
  * struct layout_owner - through whom pins were made
  * @node: in the hash of owners; unhashed when the open file was released
- * @key: struct file, without a reference, or struct mm_struct, grabbed
+ * @key: struct file, without a reference, or struct mm_struct, grabbed; NULL
+ *	once the open file was released
  * @is_mm: which of both
  * @links: files pinned through this owner
+ * @rcu: the hash is also searched without a lock
  *
  * An open file is not referenced: pin -> uverbs file -> region -> pin would be
  * a cycle that no close could end. __fput() detaches it instead.
@@ -68,11 +79,14 @@ struct layout_owner {
 	void *key;
 	bool is_mm;
 	struct list_head links;
+	struct rcu_head rcu;
 };
 
 /**
  * struct layout_link - one owner pins one file, however many times
- * @list: in layout_owner.links
+ * @list: in layout_owner.links: what /proc shows for the owner
+ * @of_inode: in layout_ctx.links: where the next pin finds the link. A file has
+ *	few owners, an owner may have many files.
  * @owner: the owner
  * @inode: the file; pinned by the leases' open files
  * @path: a name of it, referenced
@@ -80,6 +94,7 @@ struct layout_owner {
  */
 struct layout_link {
 	struct list_head list;
+	struct list_head of_inode;
 	struct layout_owner *owner;
 	struct inode *inode;
 	struct path path;
@@ -94,6 +109,7 @@ struct layout_link {
  * @lease: the lease it was made under
  * @link: whom it counts for
  * @pgmap: the memory it is in, referenced once committed: keeps struct page
+ * @since: when it was made, in seconds since boot
  *
  * Stands from before the first page reference until after the last one.
  */
@@ -104,21 +120,60 @@ struct layout_pin {
 	struct layout_lease *lease;
 	struct layout_link *link;
 	struct dev_pagemap *pgmap;
+	time64_t since;
 };
 
-extern struct list_head layout_table;
+/* A million regions are to cost little: what kmalloc() rounds up to. */
+static_assert(sizeof(struct layout_pin) <= 128);
+
+/* The first and the last page that an entry of this order around @index covers. */
+static inline pgoff_t layout_round_down(pgoff_t index, unsigned int order)
+{
+	return index & ~((1UL << order) - 1);
+}
+
+static inline pgoff_t layout_round_up(pgoff_t index, unsigned int order)
+{
+	return index | ((1UL << order) - 1);
+}
+
+/* Does any record meet these pages? Under flc_lock. */
+static inline bool layout_range_pinned(struct layout_ctx *lctx, pgoff_t first,
+				       pgoff_t last)
+{
+	return interval_tree_iter_first(&lctx->pins, first, last);
+}
+
+/**
+ * struct layout_spare - what one pin may need, made before the locks
+ * @pin: the record
+ * @link: most pins find the link there already
+ * @owner: or at least the owner
+ *
+ * What is left over is freed after the locks.
+ */
+struct layout_spare {
+	struct layout_pin *pin;
+	struct layout_link *link;
+	struct layout_owner *owner;
+};
+
 extern spinlock_t layout_table_lock;
 
+int layout_spare_link(struct layout_spare *spare);
+void layout_spare_free(struct layout_spare *spare);
+struct layout_link *layout_link_get(struct layout_ctx *lctx,
+				    struct layout_spare *spare,
+				    struct file *file);
+struct layout_link *layout_link_put(struct layout_link *link);
+void layout_link_free(struct layout_link *link);
+
+int layout_lease_parse(int arg, int rdlck, unsigned int *flags);
 bool layout_lease_conflict(unsigned int held, unsigned int asked);
 bool layout_lease_live(const struct layout_lease *lease);
 struct layout_lease *layout_lease_find(struct inode *inode, struct pid *holder);
 
-struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct file *mapped,
-				  pgoff_t first, pgoff_t last);
-void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
-		       struct address_space *mapping, pgoff_t first,
-		       pgoff_t last, struct dev_pagemap *pgmap);
-void layout_pin_drop(struct layout_pin *pin);
+void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last);
 
 /* Paths of the files pinned through an owner, for /proc. */
 bool layout_owner_known(void *key);

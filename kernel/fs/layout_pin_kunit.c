@@ -1,50 +1,88 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of layout leases: every encoding of F_SETLEASE's argument, and
- * who may hold what at once. Pure functions, so no lock and no file.
+ * KUnit tests of layout leases and pins: every encoding of F_SETLEASE's
+ * argument, who may hold what at once, the ranges that operations take away,
+ * and records of pins against a bitmap. No file; the one lock is a test's own.
  */
 #include <kunit/test.h>
 #include <linux/fcntl.h>
 #include <linux/filelock.h>
+#include <linux/prandom.h>
+#include <linux/sizes.h>
 
 #include "layout_pin_internal.h"
 
 #define USER	(FL_LAYOUT | FL_LAYOUT_USER)
 
+/* Values of the types of locks; alpha, sparc and parisc have their own. */
+static const struct arch_types {
+	const char *name;
+	int rdlck, wrlck, unlck;
+} arches[] = {
+	{ "generic", 0, 1, 2 },
+	{ "alpha", 1, 2, 8 },
+	{ "sparc", 1, 2, 3 },
+	{ "parisc", 1, 2, 3 },
+};
+
 static void parse_knows_every_encoding(struct kunit *test)
 {
+	const struct arch_types *arch;
 	unsigned int flags, want;
 	int arg, error;
 
-	for (arg = 0; arg < 256; arg++) {
-		int type = arg & ~(F_LAYOUT | F_EXCLUSIVE | F_UNBREAK);
-		bool good = (arg & F_LAYOUT) && (!type || type == F_RDLCK);
+	for (arch = arches; arch < arches + ARRAY_SIZE(arches); arch++)
+		for (arg = 0; arg < 256; arg++) {
+			int type = arg & ~(F_LAYOUT | F_EXCLUSIVE | F_UNBREAK);
+			bool good = (arg & F_LAYOUT) &&
+				(!type || type == arch->rdlck);
 
-		error = layout_lease_parse(arg, &flags);
-		KUNIT_EXPECT_EQ_MSG(test, error, good ? 0 : -EINVAL,
-				    "argument %d", arg);
-		if (error)
-			continue;
-		want = USER;
-		if (arg & F_EXCLUSIVE)
-			want |= FL_EXCLUSIVE | FL_UNBREAK;
-		if (arg & F_UNBREAK)
-			want |= FL_UNBREAK;
-		KUNIT_EXPECT_EQ_MSG(test, flags, want, "argument %d", arg);
-	}
+			error = layout_lease_parse(arg, arch->rdlck, &flags);
+			KUNIT_EXPECT_EQ_MSG(test, error, good ? 0 : -EINVAL,
+					    "%s: %d", arch->name, arg);
+			if (error)
+				continue;
+			want = USER;
+			if (arg & F_EXCLUSIVE)
+				want |= FL_EXCLUSIVE | FL_UNBREAK;
+			if (arg & F_UNBREAK)
+				want |= FL_UNBREAK;
+			KUNIT_EXPECT_EQ_MSG(test, flags, want, "%s: %d",
+					    arch->name, arg);
+		}
 }
 
 static void parse_refuses_write_and_unlock(struct kunit *test)
 {
+	const struct arch_types *arch;
 	unsigned int flags;
 
-	KUNIT_EXPECT_EQ(test, layout_lease_parse(F_LAYOUT | F_WRLCK, &flags),
-			-EINVAL);
-	KUNIT_EXPECT_EQ(test, layout_lease_parse(F_LAYOUT | F_UNLCK, &flags),
-			-EINVAL);
-	KUNIT_EXPECT_EQ(test, layout_lease_parse(F_LAYOUT | (1 << 30), &flags),
-			-EINVAL);
-	KUNIT_EXPECT_EQ(test, layout_lease_parse(-1, &flags), -EINVAL);
+	for (arch = arches; arch < arches + ARRAY_SIZE(arches); arch++) {
+		const int bad[] = {
+			F_LAYOUT | arch->wrlck, F_LAYOUT | arch->unlck,
+			F_LAYOUT | F_EXCLUSIVE | arch->wrlck,
+			F_LAYOUT | F_UNBREAK | arch->unlck,
+			F_LAYOUT | (1 << 30), -1,
+		};
+		int i;
+
+		for (i = 0; i < ARRAY_SIZE(bad); i++)
+			KUNIT_EXPECT_EQ_MSG(test, -EINVAL,
+					    layout_lease_parse(bad[i], arch->rdlck,
+							       &flags),
+					    "%s: %#x", arch->name, bad[i]);
+	}
+}
+
+/* The bits mean nothing else to F_SETLEASE anywhere. */
+static void bits_are_free_on_every_architecture(struct kunit *test)
+{
+	const struct arch_types *arch;
+
+	for (arch = arches; arch < arches + ARRAY_SIZE(arches); arch++)
+		KUNIT_EXPECT_EQ(test, 0,
+				(F_LAYOUT | F_EXCLUSIVE | F_UNBREAK) &
+				(arch->rdlck | arch->wrlck | arch->unlck));
 }
 
 static void grant_matrix_is_the_contract(struct kunit *test)
@@ -87,11 +125,177 @@ static void break_leaves_alone_what_it_should(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, layout_lease_ignores(&unbreak, &unmap));
 }
 
+/*
+ * Records against a bitmap: what is added, trimmed, and dropped at random is
+ * pinned exactly where a count for each page says so.
+ */
+#define ORACLE_PAGES	2048
+#define ORACLE_RECORDS	64
+#define ORACLE_STEPS	4000
+
+struct record_oracle {
+	struct file_lock_context flctx;
+	struct layout_ctx lctx;
+	struct layout_lease lease;
+	struct layout_pin pins[ORACLE_RECORDS];
+	bool used[ORACLE_RECORDS];
+	u8 count[ORACLE_PAGES];
+	struct rnd_state rnd;
+};
+
+static void oracle_count(struct record_oracle *oracle, struct layout_pin *pin,
+			 int by)
+{
+	pgoff_t page;
+
+	for (page = pin->it.start; page <= pin->it.last; page++)
+		oracle->count[page] += by;
+}
+
+/* As layout_pin_add() and layout_pin_commit() do: rounded out, then trimmed. */
+static void oracle_add(struct record_oracle *oracle, struct layout_pin *pin)
+{
+	pgoff_t first = prandom_u32_state(&oracle->rnd) % ORACLE_PAGES;
+	pgoff_t last = min_t(pgoff_t, ORACLE_PAGES - 1,
+			     first + prandom_u32_state(&oracle->rnd) % 700);
+	unsigned int order = prandom_u32_state(&oracle->rnd) % 2 ? PMD_ORDER : 0;
+
+	pin->lease = &oracle->lease;
+	pin->it.start = layout_round_down(first, PMD_ORDER);
+	pin->it.last = layout_round_up(last, PMD_ORDER);
+	interval_tree_insert(&pin->it, &oracle->lctx.pins);
+	layout_pin_resize(pin, layout_round_down(first, order),
+			  layout_round_up(last, order));
+	oracle_count(oracle, pin, 1);
+}
+
+static bool oracle_pinned(struct record_oracle *oracle, pgoff_t first,
+			  pgoff_t last)
+{
+	for (; first <= last; first++)
+		if (oracle->count[first])
+			return true;
+	return false;
+}
+
+static void oracle_step(struct kunit *test, struct record_oracle *oracle)
+{
+	int i = prandom_u32_state(&oracle->rnd) % ORACLE_RECORDS;
+	pgoff_t first = prandom_u32_state(&oracle->rnd) % ORACLE_PAGES;
+	pgoff_t last = first + prandom_u32_state(&oracle->rnd) %
+		(ORACLE_PAGES - first);
+
+	spin_lock(&oracle->flctx.flc_lock);
+	if (oracle->used[i]) {
+		oracle_count(oracle, &oracle->pins[i], -1);
+		interval_tree_remove(&oracle->pins[i].it, &oracle->lctx.pins);
+	} else {
+		oracle_add(oracle, &oracle->pins[i]);
+	}
+	oracle->used[i] = !oracle->used[i];
+	spin_unlock(&oracle->flctx.flc_lock);
+
+	KUNIT_EXPECT_EQ_MSG(test, oracle_pinned(oracle, first, last),
+			    layout_range_pinned(&oracle->lctx, first, last),
+			    "pages %lu to %lu", first, last);
+	KUNIT_EXPECT_EQ_MSG(test, oracle_pinned(oracle, first, first),
+			    layout_range_pinned(&oracle->lctx, first, first),
+			    "page %lu", first);
+}
+
+static void records_are_what_a_bitmap_says(struct kunit *test)
+{
+	struct record_oracle *oracle = kunit_kzalloc(test, sizeof(*oracle),
+						     GFP_KERNEL);
+	int step;
+
+	KUNIT_ASSERT_NOT_NULL(test, oracle);
+	spin_lock_init(&oracle->flctx.flc_lock);
+	oracle->lctx.pins = RB_ROOT_CACHED;
+	oracle->flctx.flc_layout = &oracle->lctx;
+	oracle->lease.flctx = &oracle->flctx;
+	prandom_seed_state(&oracle->rnd, 612);
+	for (step = 0; step < ORACLE_STEPS; step++)
+		oracle_step(test, oracle);
+}
+
+/* Mode by mode, what fallocate takes away, computed by hand from units. */
+static void fallocate_ranges_cover_what_moves(struct kunit *test)
+{
+	static const u64 units[] = { 512, 4096, 12288, 65536, SZ_2M };
+	static const int modes[] = {
+		FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_ZERO_RANGE,
+		FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_UNSHARE_RANGE, FALLOC_FL_COLLAPSE_RANGE,
+		FALLOC_FL_INSERT_RANGE,
+	};
+	struct rnd_state rnd;
+	loff_t start, end;
+	int i, u, m;
+
+	prandom_seed_state(&rnd, 612);
+	for (i = 0; i < 1000; i++) {
+		loff_t offset = prandom_u32_state(&rnd);
+		loff_t len = 1 + prandom_u32_state(&rnd) % SZ_8M;
+
+		for (u = 0; u < ARRAY_SIZE(units); u++)
+			for (m = 0; m < ARRAY_SIZE(modes); m++) {
+				u64 unit = max_t(u64, units[u], PAGE_SIZE);
+				u64 first = div64_u64(offset, unit);
+				u64 last = div64_u64(offset + len - 1, unit);
+				bool rest = m >= 4;
+
+				KUNIT_EXPECT_TRUE(test,
+						  layout_fallocate_range(modes[m],
+									 offset, len,
+									 units[u],
+									 &start, &end));
+				KUNIT_EXPECT_EQ(test, start, (loff_t)(first * unit));
+				KUNIT_EXPECT_EQ(test, end, rest ? LLONG_MAX :
+						(loff_t)((last + 1) * unit - 1));
+			}
+	}
+	KUNIT_EXPECT_FALSE(test, layout_fallocate_range(0, 0, 1, SZ_4K, &start,
+							&end));
+	KUNIT_EXPECT_FALSE(test, layout_fallocate_range(FALLOC_FL_KEEP_SIZE, 0, 1,
+							SZ_4K, &start, &end));
+	/* Where rounding up would overflow it is the end of the file. */
+	KUNIT_EXPECT_TRUE(test, layout_fallocate_range(modes[0], 0, LLONG_MAX,
+						       SZ_2M, &start, &end));
+	KUNIT_EXPECT_EQ(test, end, LLONG_MAX);
+}
+
+static void truncate_ranges_cover_what_is_freed(struct kunit *test)
+{
+	loff_t start;
+
+	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4096, 4097, SZ_4K, &start));
+	KUNIT_EXPECT_FALSE(test, layout_truncate_start(0, 1, SZ_4K, &start));
+	/* The same size: only what is preallocated behind the last page. */
+	KUNIT_EXPECT_TRUE(test, layout_truncate_start(4097, 4097, SZ_4K, &start));
+	KUNIT_EXPECT_EQ(test, start, SZ_8K);
+	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8K, SZ_8K, SZ_2M, &start));
+	KUNIT_EXPECT_EQ(test, start, SZ_8K);
+	/* Less: the page, or the unit, that the new end is in as well. */
+	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8K, 4097, SZ_4K, &start));
+	KUNIT_EXPECT_EQ(test, start, SZ_4K);
+	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8M, SZ_2M + 1, SZ_2M,
+						      &start));
+	KUNIT_EXPECT_EQ(test, start, SZ_2M);
+	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8M, 0, SZ_64K, &start));
+	KUNIT_EXPECT_EQ(test, start, 0);
+}
+
 static struct kunit_case layout_pin_cases[] = {
 	KUNIT_CASE(parse_knows_every_encoding),
 	KUNIT_CASE(parse_refuses_write_and_unlock),
+	KUNIT_CASE(bits_are_free_on_every_architecture),
 	KUNIT_CASE(grant_matrix_is_the_contract),
 	KUNIT_CASE(break_leaves_alone_what_it_should),
+	KUNIT_CASE(records_are_what_a_bitmap_says),
+	KUNIT_CASE(fallocate_ranges_cover_what_moves),
+	KUNIT_CASE(truncate_ranges_cover_what_is_freed),
 	{}
 };
 

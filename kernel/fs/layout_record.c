@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Records of pinned ranges, and who they were made for.
+ * Records of pinned ranges.
  *
  * A record is in four places: the tree of its inode (what file systems ask),
  * the list of the driver's object (what ends it), the table of all records
@@ -14,133 +14,58 @@
 #include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/hashtable.h>
 #include <linux/layout_pin_compat.h>
-#include <linux/sched/mm.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "layout_pin_internal.h"
 #include <trace/events/layout_pin.h>
 
-#define LAYOUT_OWNER_BITS	8
-
-LIST_HEAD(layout_table);
+static LIST_HEAD(layout_table);
 DEFINE_SPINLOCK(layout_table_lock);
-static DEFINE_HASHTABLE(layout_owners, LAYOUT_OWNER_BITS);
 
-/* What one pin may need, made before the locks; leftovers are freed after. */
-struct layout_spare {
-	struct layout_pin *pin;
-	struct layout_link *link;
-	struct layout_owner *owner;
-};
-
-static void layout_spare_free(struct layout_spare *spare)
+/*
+ * Put a record under the lease of the running process, if it has one.
+ * Return: 0, -EOPNOTSUPP without a lease, -EAGAIN if a spare link is needed.
+ */
+static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
 {
-	kfree(spare->pin);
-	kfree(spare->link);
-	kfree(spare->owner);
-}
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct layout_pin *pin = spare->pin;
+	struct layout_lease *lease;
+	struct file *file;
 
-static int layout_spare_alloc(struct layout_spare *spare)
-{
-	spare->pin = kzalloc(sizeof(*spare->pin), GFP_KERNEL_ACCOUNT);
-	spare->link = kzalloc(sizeof(*spare->link), GFP_KERNEL_ACCOUNT);
-	spare->owner = kzalloc(sizeof(*spare->owner), GFP_KERNEL_ACCOUNT);
-	if (spare->pin && spare->link && spare->owner)
-		return 0;
-	layout_spare_free(spare);
-	return -ENOMEM;
-}
+	lockdep_assert_held(&ctx->flc_lock);
+	lease = layout_lease_find(inode, task_tgid(current));
+	if (!lease)
+		return -EOPNOTSUPP;
+	file = lease->fl->c.flc_file;
+	/* The first pin of a lease keeps its open file, if it still can. */
+	if (!lease->nr_pins && !layout_file_get(file))
+		return -EOPNOTSUPP;
 
-static struct layout_owner *layout_owner_find(void *key)
-{
-	struct layout_owner *owner;
-
-	lockdep_assert_held(&layout_table_lock);
-	hash_for_each_possible(layout_owners, owner, node, (unsigned long)key)
-		if (owner->key == key)
-			return owner;
-	return NULL;
-}
-
-/* The running task's owner: the open file it entered, else its mm. */
-static struct layout_owner *layout_owner_get(struct layout_spare *spare)
-{
-	bool is_mm = !current->pin_owner;
-	void *key = is_mm ? (void *)current->mm : (void *)current->pin_owner;
-	struct layout_owner *owner = layout_owner_find(key);
-
-	if (owner)
-		return owner;
-	owner = spare->owner;
-	spare->owner = NULL;
-	owner->key = key;
-	owner->is_mm = is_mm;
-	INIT_LIST_HEAD(&owner->links);
-	if (is_mm)
-		mmgrab(current->mm);
-	hash_add(layout_owners, &owner->node, (unsigned long)key);
-	return owner;
-}
-
-static struct layout_link *layout_link_get(struct layout_spare *spare,
-					   struct file *file)
-{
-	struct layout_owner *owner = layout_owner_get(spare);
-	struct inode *inode = file_inode(file);
-	struct layout_link *link;
-
-	list_for_each_entry(link, &owner->links, list)
-		if (link->inode == inode)
-			goto out;
-	link = spare->link;
-	spare->link = NULL;
-	link->owner = owner;
-	link->inode = inode;
-	link->path = file->f_path;
-	path_get(&link->path);
-	list_add_tail(&link->list, &owner->links);
-out:
-	link->nr_pins++;
-	return link;
-}
-
-/* One record less; returns the link, off its list, if that was its last. */
-static struct layout_link *layout_link_put(struct layout_link *link)
-{
-	struct layout_owner *owner = link->owner;
-
-	lockdep_assert_held(&layout_table_lock);
-	if (--link->nr_pins)
-		return NULL;
-	list_del(&link->list);
-	if (list_empty(&owner->links))
-		hash_del(&owner->node);
-	else
-		link->owner = NULL;
-	return link;
-}
-
-/* Outside of the locks, since the last reference to a path may go. */
-static void layout_link_free(struct layout_link *link)
-{
-	if (!link)
-		return;
-	path_put(&link->path);
-	if (link->owner) {
-		if (link->owner->is_mm)
-			mmdrop(link->owner->key);
-		kfree(link->owner);
+	spin_lock(&layout_table_lock);
+	pin->link = layout_link_get(ctx->flc_layout, spare, file);
+	if (pin->link)
+		list_add_tail(&pin->table, &layout_table);
+	spin_unlock(&layout_table_lock);
+	if (!pin->link) {
+		/* If this is the last one, what follows is deferred. */
+		if (!lease->nr_pins)
+			fput(file);
+		return -EAGAIN;
 	}
-	kfree(link);
+	lease->nr_pins++;
+	pin->lease = lease;
+	interval_tree_insert(&pin->it, &ctx->flc_layout->pins);
+	spare->pin = NULL;
+	return 0;
 }
 
 /**
  * layout_pin_add() - record a range, before its pages are referenced
  * @vp: the driver's object
- * @mapped: open file of the mapping, on the inode in question
+ * @inode: file that is mapped
  * @first: first page offset
  * @last: last page offset
  *
@@ -152,52 +77,49 @@ static void layout_link_free(struct layout_link *link)
  * Return: the record, -ENOMEM, or -EOPNOTSUPP if the running process has no
  *	live unbreakable lease on the file.
  */
-struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct file *mapped,
+struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 				  pgoff_t first, pgoff_t last)
 {
-	struct inode *inode = file_inode(mapped);
 	struct file_lock_context *ctx = locks_inode_context(inode);
-	struct layout_lease *lease;
-	struct layout_spare spare;
+	struct layout_spare spare = { };
 	struct layout_pin *pin;
-	struct file *file;
+	int error;
 
 	if (!layout_pin_inode(inode))
 		return ERR_PTR(-EOPNOTSUPP);
-	if (layout_spare_alloc(&spare))
+	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
+	if (!pin)
 		return ERR_PTR(-ENOMEM);
+	pin->it.start = layout_round_down(first, PMD_ORDER);
+	pin->it.last = layout_round_up(last, PMD_ORDER);
+	pin->since = ktime_get_boottime_seconds();
+	spare.pin = pin;
 
-	spin_lock(&ctx->flc_lock);
-	lease = layout_lease_find(inode, task_tgid(current));
-	/* The first pin of a lease keeps its open file, if it still can. */
-	if (!lease || (!lease->nr_pins &&
-		       !layout_file_get(lease->fl->c.flc_file))) {
+	do {
+		spin_lock(&ctx->flc_lock);
+		error = layout_pin_insert(inode, &spare);
 		spin_unlock(&ctx->flc_lock);
-		layout_spare_free(&spare);
-		return ERR_PTR(-EOPNOTSUPP);
-	}
-	file = lease->fl->c.flc_file;
-	lease->nr_pins++;
-	pin = spare.pin;
-	spare.pin = NULL;
-	pin->lease = lease;
-	pin->it.start = round_down(first, PTRS_PER_PMD);
-	pin->it.last = round_up(last + 1, PTRS_PER_PMD) - 1;
-	interval_tree_insert(&pin->it, &ctx->flc_layout->pins);
+		if (error == -EAGAIN && layout_spare_link(&spare))
+			error = -ENOMEM;
+	} while (error == -EAGAIN);
 
-	spin_lock(&layout_table_lock);
-	pin->link = layout_link_get(&spare, file);
-	list_add_tail(&pin->table, &layout_table);
-	spin_unlock(&layout_table_lock);
-	spin_unlock(&ctx->flc_lock);
-
-	list_add_tail(&pin->list, &vp->records);
 	layout_spare_free(&spare);
+	if (error)
+		return ERR_PTR(error);
+	list_add_tail(&pin->list, &vp->records);
 	return pin;
 }
 
-static void layout_pin_resize(struct layout_pin *pin, pgoff_t first,
-			      pgoff_t last)
+/**
+ * layout_pin_resize() - change the range of a record in its tree
+ * @pin: the record
+ * @first: first page offset
+ * @last: last page offset
+ *
+ * Context: flc_lock held. Readers of the table of records look at the range
+ *	under layout_table_lock only.
+ */
+void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last)
 {
 	struct layout_ctx *lctx = pin->lease->flctx->flc_layout;
 
@@ -245,8 +167,12 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 	bool merge = layout_pin_continues(vp, pin, first, pgmap);
 
 	trace_pin_add(mapping->host, first, last);
-	first = round_down(first, 1UL << layout_entry_order(mapping, first));
-	last = round_up(last + 1, 1UL << layout_entry_order(mapping, last)) - 1;
+	first = layout_round_down(first, layout_entry_order(mapping, first));
+	last = layout_round_up(last, layout_entry_order(mapping, last));
+
+	spin_lock(&layout_table_lock);
+	pin->pgmap = pgmap;
+	spin_unlock(&layout_table_lock);
 
 	spin_lock(&ctx->flc_lock);
 	if (merge) {
@@ -259,7 +185,6 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 	}
 	spin_unlock(&ctx->flc_lock);
 
-	pin->pgmap = pgmap;
 	if (merge)
 		layout_pin_drop(pin);
 }
@@ -304,92 +229,6 @@ void __vaddr_unpin_done(struct vaddr_pin *vp)
 }
 EXPORT_SYMBOL_GPL(__vaddr_unpin_done);
 
-/*
- * The owner is gone, its last pins are not yet (a driver that frees them from
- * a work item): the file's memory may be reused, so nothing may find it by key.
- */
-void __layout_pin_owner_release(struct file *file)
-{
-	struct layout_owner *owner;
-
-	spin_lock(&layout_table_lock);
-	owner = layout_owner_find(file);
-	if (owner) {
-		hash_del(&owner->node);
-		owner->key = NULL;
-	}
-	spin_unlock(&layout_table_lock);
-}
-
-/**
- * layout_owner_known() - is anything pinned through this?
- * @key: an open file or an mm that the caller holds
- */
-bool layout_owner_known(void *key)
-{
-	bool known;
-
-	spin_lock(&layout_table_lock);
-	known = layout_owner_find(key);
-	spin_unlock(&layout_table_lock);
-	return known;
-}
-
-/**
- * layout_owner_paths() - what is pinned through an owner
- * @key: an open file or an mm that the caller holds
- * @paths: where to put an array of referenced paths; NULL if there are none.
- *	For layout_owner_put_paths().
- *
- * Context: may sleep.
- * Return: number of paths, or -ENOMEM.
- */
-int layout_owner_paths(void *key, struct path **paths)
-{
-	struct layout_owner *owner;
-	struct layout_link *link;
-	size_t room = 0, nr;
-
-	for (*paths = NULL;; room = nr) {
-		kvfree(*paths);
-		*paths = NULL;
-		if (room) {
-			*paths = kvmalloc_array(room, sizeof(**paths), GFP_KERNEL);
-			if (!*paths)
-				return -ENOMEM;
-		}
-		nr = 0;
-		spin_lock(&layout_table_lock);
-		owner = layout_owner_find(key);
-		if (owner)
-			nr = list_count_nodes(&owner->links);
-		if (nr <= room)
-			break;
-		spin_unlock(&layout_table_lock);
-	}
-	nr = 0;
-	if (owner) {
-		list_for_each_entry(link, &owner->links, list) {
-			path_get(&link->path);
-			(*paths)[nr++] = link->path;
-		}
-	}
-	spin_unlock(&layout_table_lock);
-	return nr;
-}
-
-/**
- * layout_owner_put_paths() - the other end of layout_owner_paths()
- * @paths: the array
- * @nr: what that returned
- */
-void layout_owner_put_paths(struct path *paths, int nr)
-{
-	while (nr > 0)
-		path_put(&paths[--nr]);
-	kvfree(paths);
-}
-
 /**
  * layout_pin_report() - log who keeps a device from going away
  * @pgmap: the device's memory
@@ -428,23 +267,26 @@ static void layout_table_stop(struct seq_file *m, void *v)
 	spin_unlock(&layout_table_lock);
 }
 
-/* One line: file, byte range, process of the lease, kind of owner. */
+/* One line: file as in /proc/locks, byte range, who pinned it when, and paths. */
 static int layout_table_show(struct seq_file *m, void *v)
 {
 	struct layout_pin *pin = list_entry(v, struct layout_pin, table);
 	struct layout_owner *owner = pin->link->owner;
+	struct inode *inode = pin->link->inode;
 
-	seq_path(m, &pin->link->path, " \t\n\\");
-	seq_printf(m, " %llu-%llu pid %d owner ",
-		   (u64)pin->it.start << PAGE_SHIFT,
+	seq_printf(m, "%02x:%02x:%lu %llu-%llu pid %d since %lld owner ",
+		   MAJOR(inode->i_sb->s_dev), MINOR(inode->i_sb->s_dev),
+		   inode->i_ino, (u64)pin->it.start << PAGE_SHIFT,
 		   (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1,
-		   pid_nr(pin->lease->holder));
+		   pid_nr(pin->lease->holder), pin->since);
 	if (owner->is_mm)
 		seq_puts(m, "mm");
 	else if (owner->key)
 		seq_file_path(m, owner->key, " \t\n\\");
 	else
 		seq_puts(m, "closed");
+	seq_puts(m, " file ");
+	seq_path(m, &pin->link->path, " \t\n\\");
 	seq_putc(m, '\n');
 	return 0;
 }

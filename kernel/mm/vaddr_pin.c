@@ -17,7 +17,6 @@
 #include <linux/mmap_lock.h>
 
 #include "internal.h"
-#include "../fs/layout_pin_internal.h"
 
 /*
  * One device may end and another begin inside a file (device mapper): a record
@@ -86,7 +85,7 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 
 	nr = min_t(unsigned long, nr_pages, (vma->vm_end - start) >> PAGE_SHIFT);
 	first = linear_page_index(vma, start);
-	pin = layout_pin_add(vp, vma->vm_file, first, first + nr - 1);
+	pin = layout_pin_add(vp, file_inode(vma->vm_file), first, first + nr - 1);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
 	return vaddr_pin_pages(vp, pin, vma->vm_file->f_mapping, first, start,

@@ -3,16 +3,20 @@
  * Layout leases and long-term pins of FS DAX pages.
  *
  * What a file system calls:
- *	layout_setlease()	from its ->setlease(), to opt in;
- *	layout_break()		before a change of the layout, where it may sleep
- *				with the inode lock held but the invalidate lock
- *				not yet: refuses early, then recalls breakable
- *				leases and waits for them;
+ *	layout_setlease()	as its ->setlease(), to opt in, or from there
+ *				layout_setlease_if(), if it has something to say;
+ *	layout_break()		before a change of the layout, with the inode
+ *				lock held: refuses early, then asks the holders
+ *				of breakable leases to let go;
  *	layout_pin_check()	under the invalidate lock (or whatever else keeps
  *				page faults out), before blocks move: the range
  *				it is about to take away, in bytes, inclusive;
  *	layout_pin_check_all()	the same for operations that exchange or share
- *				blocks of a whole file (reflink, swap, defrag).
+ *				blocks of a whole file (reflink, swap, defrag);
+ *	linux/layout_range.h	what range that is, for truncate and fallocate.
+ *
+ * What the VFS calls, after a file system answered -EWOULDBLOCK:
+ *	layout_break_retry()	to wait without a lock, and try again.
  *
  * What a driver calls:
  *	vaddr_pin_init(), vaddr_pin_user_pages_fast() in place of
@@ -27,6 +31,7 @@
 
 #include <linux/types.h>
 #include <linux/errno.h>
+#include <linux/layout_range.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -35,6 +40,8 @@
 struct dev_pagemap;
 struct file;
 struct inode;
+struct layout_pin;
+struct pid_namespace;
 struct seq_file;
 struct vm_area_struct;
 
@@ -53,10 +60,14 @@ struct vaddr_pin {
 
 #ifdef CONFIG_LAYOUT_PIN
 
-/* fs/layout_pin.c: for file systems */
+/* fs/layout_lease.c and fs/layout_pin.c: for file systems and the VFS */
 int layout_setlease(struct file *filp, int arg, struct file_lease **flp,
 		    void **priv);
+int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
+		       void **priv,
+		       int (*allowed)(struct inode *inode, bool unbreakable));
 int __layout_break(struct inode *inode, loff_t start, loff_t end, bool wait);
+bool __layout_break_retry(struct inode *inode, int *error, bool *breaking);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check_all(struct inode *inode);
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last);
@@ -110,12 +121,13 @@ static inline int layout_pin_check_all(struct inode *inode)
  * @wait: false: answer -EWOULDBLOCK instead of waiting for a lease
  *
  * Refuses first, so that a doomed change signals nobody; then signals the
- * holders of breakable leases and waits for them, at most lease-break-time.
- * Says nothing about what comes later: call layout_pin_check() under the
- * invalidate lock as well.
+ * holders of breakable leases. A file system calls it with @wait false and the
+ * inode lock held, which keeps new leases out, and hands -EWOULDBLOCK on to
+ * its caller, which waits without a lock: the holders may have to write before
+ * they let go. Says nothing about pins that come later: call
+ * layout_pin_check() under the invalidate lock as well.
  *
- * Context: may sleep. The caller must not hold the invalidate lock, so that
- *	the holders' page faults go on.
+ * Context: may sleep. With @wait, no lock of the inode held.
  * Return: 0, -ETXTBSY as layout_pin_check(), -EWOULDBLOCK if !@wait and there
  *	is a lease to wait for, -ERESTARTSYS if a signal came, -ENOMEM.
  */
@@ -124,6 +136,26 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
 {
 	return layout_pin_inode(inode) ?
 		__layout_break(inode, start, end, wait) : 0;
+}
+
+/**
+ * layout_break_retry() - wait for the leases that stood against a change
+ * @inode: the file
+ * @error: what the file system answered; replaced if waiting fails
+ * @breaking: state of the loop; false before the first try
+ *
+ * Meanwhile, and until the change was tried again, nobody is granted a new
+ * breakable lease, so that the wait has an end: lease-break-time.
+ *
+ * Context: may sleep; no lock of the inode held.
+ * Return: true if the change is to be tried again; false if @error stands.
+ */
+static inline bool layout_break_retry(struct inode *inode, int *error,
+				      bool *breaking)
+{
+	if (likely(*error != -EWOULDBLOCK && !*breaking))
+		return false;
+	return __layout_break_retry(inode, error, breaking);
 }
 
 /**
@@ -145,28 +177,34 @@ static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
 
 /**
  * layout_wait_schedule() - sleep while pages are busy
+ * @inode: their file; the inode lock is held
  *
  * For the loop in which a change of the layout waits for short references, in
  * place of schedule(). Nobody wakes the waiter when a long-term pin arrives
  * meanwhile, and that page will not be idle for hours: so look again now and
- * then, with layout_pin_check() in the condition of the wait.
+ * then, with layout_pin_check() in the condition of the wait. A file without
+ * leases gets none, nor pins, while the inode lock is held.
  *
  * Context: the state of the task is set by the caller.
  */
-static inline void layout_wait_schedule(void)
+static inline void layout_wait_schedule(const struct inode *inode)
 {
-	schedule_timeout(HZ / 10);
+	if (layout_pin_inode(inode))
+		schedule_timeout(HZ / 10);
+	else
+		schedule();
 }
 
-/* fs/layout_pin.c: for fs/locks.c, which includes this file */
+/* fs/layout_lease.c: for fs/locks.c */
 bool layout_lease_arg(int arg);
-int layout_lease_parse(int arg, unsigned int *flags);
 int layout_lease_init(struct file_lease *fl, int arg);
 void layout_lease_free(struct file_lease *fl);
 int layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl);
 int layout_lease_change(struct file_lease *fl, int arg, struct list_head *dispose);
+bool layout_lease_break(struct file_lease *fl);
 bool layout_lease_own(struct file_lease *fl);
 int layout_lease_type(const struct file_lease *fl);
+pid_t layout_lease_pid(struct file_lease *fl, struct pid_namespace *ns);
 void layout_lease_show(struct seq_file *m, struct file_lease *fl);
 void layout_ctx_free(struct file_lock_context *ctx);
 
@@ -185,7 +223,15 @@ static inline bool layout_lease_user(const struct file_lock_core *flc)
 	return flc->flc_flags & FL_LAYOUT_USER;
 }
 
-/* mm/vaddr_pin.c and fs/layout_pin_owner.c: for drivers */
+/* fs/layout_record.c: for mm/vaddr_pin.c */
+struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
+				  pgoff_t first, pgoff_t last);
+void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
+		       struct address_space *mapping, pgoff_t first,
+		       pgoff_t last, struct dev_pagemap *pgmap);
+void layout_pin_drop(struct layout_pin *pin);
+
+/* mm/vaddr_pin.c: for drivers */
 static inline void vaddr_pin_init(struct vaddr_pin *vp)
 {
 	INIT_LIST_HEAD(&vp->records);
@@ -266,19 +312,33 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
 	return 0;
 }
 
+static inline bool layout_break_retry(struct inode *inode, int *error,
+				      bool *breaking)
+{
+	return false;
+}
+
 static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
 				     pgoff_t last)
 {
 	return false;
 }
 
-static inline void layout_wait_schedule(void)
+static inline void layout_wait_schedule(const struct inode *inode)
 {
 	schedule();
 }
 
 static inline int layout_setlease(struct file *filp, int arg,
 				  struct file_lease **flp, void **priv)
+{
+	return generic_setlease(filp, arg, flp, priv);
+}
+
+static inline int
+layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
+		   void **priv,
+		   int (*allowed)(struct inode *inode, bool unbreakable))
 {
 	return generic_setlease(filp, arg, flp, priv);
 }
@@ -309,6 +369,11 @@ static inline int layout_lease_change(struct file_lease *fl, int arg,
 	return -EINVAL;
 }
 
+static inline bool layout_lease_break(struct file_lease *fl)
+{
+	return false;
+}
+
 static inline bool layout_lease_own(struct file_lease *fl)
 {
 	return false;
@@ -317,6 +382,12 @@ static inline bool layout_lease_own(struct file_lease *fl)
 static inline int layout_lease_type(const struct file_lease *fl)
 {
 	return fl->c.flc_type;
+}
+
+static inline pid_t layout_lease_pid(struct file_lease *fl,
+				     struct pid_namespace *ns)
+{
+	return 0;
 }
 
 static inline void layout_lease_show(struct seq_file *m, struct file_lease *fl)

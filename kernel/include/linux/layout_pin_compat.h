@@ -10,6 +10,7 @@
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/pid.h>
 #include <linux/version.h>
 #include <linux/xarray.h>
 
@@ -26,6 +27,25 @@ static inline long layout_file_refs(const struct file *file)
 static inline bool layout_file_get(struct file *file)
 {
 	return atomic_long_inc_not_zero(&file->f_count);
+}
+
+/*
+ * Who gets the signals of an open file: @to, if it was @from, or nobody who is
+ * there any more. Only a process that F_SETOWN named stays.
+ */
+static inline void layout_file_move_owner(struct file *file, struct pid *from,
+					  struct pid *to)
+{
+	struct fown_struct *owner = file_f_owner(file);
+	bool move;
+
+	if (!owner)
+		return;
+	read_lock_irq(&owner->lock);
+	move = owner->pid == from || !pid_has_task(owner->pid, PIDTYPE_PID);
+	read_unlock_irq(&owner->lock);
+	if (move)
+		__f_setown(file, to, PIDTYPE_TGID, 1);
 }
 
 static inline struct dev_pagemap *layout_page_pgmap(const struct page *page)

@@ -6,30 +6,39 @@
 #if !defined(_TRACE_LAYOUT_PIN_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _TRACE_LAYOUT_PIN_H
 
-#include <linux/filelock.h>
+#include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/tracepoint.h>
 
-TRACE_EVENT(lease_set,
-	TP_PROTO(struct inode *inode, struct file_lease *fl),
-	TP_ARGS(inode, fl),
+/* @kind is the argument of F_SETLEASE. */
+DECLARE_EVENT_CLASS(layout_pin_lease,
+	TP_PROTO(struct inode *inode, int kind),
+	TP_ARGS(inode, kind),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
 		__field(unsigned long, ino)
-		__field(unsigned int, flags)
+		__field(int, kind)
 	),
 	TP_fast_assign(
 		__entry->dev = inode->i_sb->s_dev;
 		__entry->ino = inode->i_ino;
-		__entry->flags = fl->c.flc_flags;
+		__entry->kind = kind;
 	),
 	TP_printk("dev %d:%d ino %lu kind %s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
-		  __entry->flags & FL_EXCLUSIVE ? "EXCL" :
-		  __entry->flags & FL_UNBREAK ? "UNBREAK" : "SHARED")
+		  __entry->kind & F_EXCLUSIVE ? "EXCL" :
+		  __entry->kind & F_UNBREAK ? "UNBREAK" : "SHARED")
 );
 
-DECLARE_EVENT_CLASS(layout_pin_bytes,
+DEFINE_EVENT(layout_pin_lease, lease_set,
+	TP_PROTO(struct inode *inode, int kind),
+	TP_ARGS(inode, kind));
+
+DEFINE_EVENT(layout_pin_lease, lease_break,
+	TP_PROTO(struct inode *inode, int kind),
+	TP_ARGS(inode, kind));
+
+TRACE_EVENT(change_refused,
 	TP_PROTO(struct inode *inode, loff_t start, loff_t end),
 	TP_ARGS(inode, start, end),
 	TP_STRUCT__entry(
@@ -48,14 +57,6 @@ DECLARE_EVENT_CLASS(layout_pin_bytes,
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		  __entry->start, __entry->end)
 );
-
-DEFINE_EVENT(layout_pin_bytes, lease_break,
-	TP_PROTO(struct inode *inode, loff_t start, loff_t end),
-	TP_ARGS(inode, start, end));
-
-DEFINE_EVENT(layout_pin_bytes, change_refused,
-	TP_PROTO(struct inode *inode, loff_t start, loff_t end),
-	TP_ARGS(inode, start, end));
 
 DECLARE_EVENT_CLASS(layout_pin_pages,
 	TP_PROTO(struct inode *inode, unsigned long first, unsigned long last),

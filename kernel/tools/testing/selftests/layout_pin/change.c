@@ -118,6 +118,17 @@ static int op_unshare_miss(struct world *w)
 	return op_fallocate(w, FALLOC_FL_UNSHARE_RANGE, 2 * w->unit, w->unit);
 }
 
+static int op_truncate_same(struct world *w)
+{
+	return op_truncate(w, FILE_SIZE(w->unit));
+}
+
+/* Into the pinned unit, but not to its start. */
+static int op_truncate_into(struct world *w)
+{
+	return op_truncate(w, hit_at(w) + 17);
+}
+
 static int op_madvise(struct world *w, long at, long len)
 {
 	return madvise(w->memory + at, len, MADV_REMOVE) ? errno : 0;
@@ -170,11 +181,14 @@ static int op_fsync(struct world *w)
 }
 
 #define EXT4_NONE(error) .ext4 = error
+#define XFS_NONE(error) .xfs = error
 
 static const struct op ops[] = {
 	{ "truncate_hit", op_truncate_hit, HIT },
 	{ "truncate_miss", op_truncate_miss, MISS },
 	{ "truncate_path_to_nothing", op_truncate_path, HIT },
+	{ "truncate_into_page", op_truncate_into, HIT },
+	{ "truncate_to_same_size", op_truncate_same, MISS },
 	{ "open_trunc", op_open_trunc, HIT },
 	{ "punch_hit", op_punch_hit, HIT },
 	{ "punch_partly", op_punch_partly, HIT },
@@ -197,22 +211,40 @@ static const struct op ops[] = {
 	{ "fill_hole", op_fill_hole, NO_CHANGE },
 	{ "store", op_store, NO_CHANGE },
 	{ "fsync", op_fsync, NO_CHANGE },
+	{ "clone_from", op_clone_from, SHARE, EXT4_NONE(EOPNOTSUPP) },
+	{ "clone_to", op_clone_to, SHARE, EXT4_NONE(EOPNOTSUPP) },
+	{ "dedupe_from", op_dedupe_from, SHARE, EXT4_NONE(EOPNOTSUPP) },
+	{ "dedupe_to", op_dedupe_to, SHARE, EXT4_NONE(EOPNOTSUPP) },
+	{ "copy_from", op_copy_from, COPY },
+	{ "copy_to", op_copy_to, COPY },
+	{ "swap_extents", op_swap_extents, SHARE, EXT4_NONE(ENOTTY) },
+	{ "move_extents", op_move_extents, SHARE, EXT4_NONE(EOPNOTSUPP),
+	  XFS_NONE(ENOTTY) },
+	{ "donate_extents", op_donate_extents, SHARE, EXT4_NONE(EOPNOTSUPP),
+	  XFS_NONE(ENOTTY) },
+	{ "swap_boot", op_swap_boot, SHARE, XFS_NONE(ENOTTY) },
 };
 
 static const struct state states[] = {
-	/* name, how to get there, pins?, answers: hit, miss; signals */
-	{ "no_lease", enter_nothing, 0, 0, 0 },
-	{ "breakable_of_another", enter_breakable_other, 0, 0, 0, 1 },
-	{ "breakable_own", enter_breakable_own, 0, 0, 0 },
-	{ "unbreak_of_another", enter_unbreak_other, 0, ETXTBSY, ETXTBSY },
-	{ "exclusive_of_another_pinned", enter_exclusive_other, 1, ETXTBSY, ETXTBSY },
-	{ "unbreak_own_unpinned", enter_unbreak_own, 0, 0, 0 },
-	{ "unbreak_own_pinned", enter_unbreak_own_pinned, 1, ETXTBSY, 0 },
-	{ "exclusive_own_pinned", enter_exclusive_own_pinned, 1, ETXTBSY, 0 },
-	{ "own_beside_anothers", enter_own_beside_other, 1, ETXTBSY, ETXTBSY },
-	{ "zombie_own", enter_zombie_own, 1, ETXTBSY, 0 },
-	{ "zombie_of_the_dead", enter_zombie_other, 1, ETXTBSY, 0 },
-	{ "taker_dead_but_open", enter_taker_dead, 1, ETXTBSY, ETXTBSY },
+	/* name, how to get there, pins?, answers: hit, miss, share; signals */
+	{ "no_lease", enter_nothing, 0, 0, 0, 0 },
+	{ "breakable_of_another", enter_breakable_other, 0, 0, 0, 0, 1 },
+	{ "breakable_own", enter_breakable_own, 0, 0, 0, 0 },
+	{ "unbreak_of_another", enter_unbreak_other, 0,
+	  ETXTBSY, ETXTBSY, ETXTBSY },
+	{ "exclusive_of_another_pinned", enter_exclusive_other, 1,
+	  ETXTBSY, ETXTBSY, ETXTBSY },
+	{ "unbreak_own_unpinned", enter_unbreak_own, 0, 0, 0, ETXTBSY },
+	{ "unbreak_own_pinned", enter_unbreak_own_pinned, 1,
+	  ETXTBSY, 0, ETXTBSY },
+	{ "exclusive_own_pinned", enter_exclusive_own_pinned, 1,
+	  ETXTBSY, 0, ETXTBSY },
+	{ "own_beside_anothers", enter_own_beside_other, 1,
+	  ETXTBSY, ETXTBSY, ETXTBSY },
+	{ "zombie_own", enter_zombie_own, 1, ETXTBSY, 0, ETXTBSY },
+	{ "zombie_of_the_dead", enter_zombie_other, 1, ETXTBSY, 0, ETXTBSY },
+	{ "taker_dead_but_open", enter_taker_dead, 1,
+	  ETXTBSY, ETXTBSY, ETXTBSY },
 };
 
 static const struct kind kinds[] = {

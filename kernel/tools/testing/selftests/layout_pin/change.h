@@ -19,7 +19,13 @@
 #define HOLE_AT(w)	((UNITS + 1) * (w)->unit)
 #define FILE_SIZE(unit)	((UNITS + 3) * (unit))
 
-enum answer { HIT, MISS, NO_CHANGE };
+/*
+ * What an operation does: takes blocks away from the pinned range, or from
+ * another one, or from none; or it shares or exchanges the blocks of the file
+ * with another one, which no unbreakable lease allows. A copy shares if it may
+ * and copies if not.
+ */
+enum answer { HIT, MISS, NO_CHANGE, SHARE, COPY };
 
 struct outcome {	/* shared by the processes of a row */
 	int failed_at;	/* line, when the state could not be had */
@@ -33,6 +39,8 @@ struct world {
 	const struct kind *kind;
 	long unit;
 	char path[64];
+	char other[64];		/* a second file of the same size */
+	int other_fd;
 	int fd;			/* what operations use */
 	char *memory;		/* a mapping of that */
 	int lease_fd;		/* what the states use */
@@ -47,13 +55,14 @@ struct op {
 	int (*run)(struct world *w);
 	enum answer answer;
 	int ext4;		/* what ext4 answers in every state, or 0 */
+	int xfs;		/* what XFS answers in every state, or 0 */
 };
 
 struct state {
 	const char *name;
 	int (*enter)(struct world *w);
 	int pins;
-	int hit, miss;
+	int hit, miss, share;
 	int signals;
 };
 
@@ -75,6 +84,17 @@ int enter_own_beside_other(struct world *w);
 int enter_zombie_own(struct world *w);
 int enter_zombie_other(struct world *w);
 int enter_taker_dead(struct world *w);
+
+int op_clone_from(struct world *w);
+int op_clone_to(struct world *w);
+int op_dedupe_from(struct world *w);
+int op_dedupe_to(struct world *w);
+int op_copy_from(struct world *w);
+int op_copy_to(struct world *w);
+int op_swap_extents(struct world *w);
+int op_move_extents(struct world *w);
+int op_donate_extents(struct world *w);
+int op_swap_boot(struct world *w);
 
 /* Neither counts: kselftest.h keeps its counters per source file. */
 bool run_row(const struct row *row, char *name, size_t size);

@@ -192,6 +192,22 @@ static int check_record(struct world *w)
 	return 0;
 }
 
+/* The other file of an operation on two, of the same size and text. */
+static int row_other(struct world *w)
+{
+	char *memory;
+
+	kind_path(w->kind, w->other, "other");
+	w->other_fd = make_file(w->other, w->unit);
+	need(w->other_fd >= 0);
+	need(!ftruncate(w->other_fd, FILE_SIZE(w->unit)));
+	memory = map_file(w->other_fd, w->unit);
+	need(memory != MAP_FAILED);
+	memset(memory, 'a', UNITS * w->unit);
+	need(!munmap(memory, UNITS * w->unit));
+	return 0;
+}
+
 static int row_world(const struct row *row, struct world *w)
 {
 	w->kind = row->kind;
@@ -204,7 +220,7 @@ static int row_world(const struct row *row, struct world *w)
 	need(w->memory != MAP_FAILED);
 	/* So that huge entries are there before anybody maps less. */
 	memset(w->memory, 'a', UNITS * w->unit);
-	return 0;
+	return row_other(w);
 }
 
 static void row_process(const struct row *row)
@@ -261,10 +277,38 @@ static const char *left_behind(const struct row *row)
 	return NULL;
 }
 
-static bool judge(const struct row *row, const char *name)
+/* What has to be answered, and how many signals the holders get. */
+static int expected_answer(const struct row *row, int *signals)
 {
 	const struct state *state = row->state;
-	int expected = 0, signals = 0;
+	bool ext4 = !strcmp(row->kind->fs, "ext4");
+	int always = ext4 ? row->op->ext4 : row->op->xfs;
+
+	*signals = 0;
+	if (always)
+		return always;
+	*signals = state->signals;
+	switch (row->op->answer) {
+	case HIT:
+		return state->hit;
+	case MISS:
+		return state->miss;
+	case SHARE:
+		return state->share;
+	case COPY:
+		/* ext4 has nothing to share with, so it asks nobody. */
+		if (ext4)
+			*signals = 0;
+		return 0;
+	default:
+		*signals = 0;
+		return 0;
+	}
+}
+
+static bool judge(const struct row *row, const char *name)
+{
+	int expected, signals;
 	double bound;
 
 	if (outcome->failed_at) {
@@ -272,15 +316,7 @@ static bool judge(const struct row *row, const char *name)
 			       outcome->failed_at, strerror(outcome->error));
 		return false;
 	}
-	if (row->op->answer != NO_CHANGE) {
-		expected = row->op->answer == HIT ? state->hit : state->miss;
-		signals = state->signals;
-	}
-	/* Not before the state: that has to be refused as well. */
-	if (row->op->ext4 && !strcmp(row->kind->fs, "ext4")) {
-		expected = row->op->ext4;
-		signals = 0;
-	}
+	expected = expected_answer(row, &signals);
 	bound = signals ? SOON : AT_ONCE;
 	if (outcome->answer == expected && outcome->signals == signals &&
 	    outcome->took < bound)

@@ -80,7 +80,7 @@ static inline int kind_mkfs(const struct kind *kind)
 	if (!strcmp(kind->fs, "ext4"))
 		return system("mkfs.ext4 -q -b 4096 -F "
 			      "-E stride=512,stripe_width=512 /dev/pmem0");
-	return system("mkfs.xfs -q -f -m reflink=0 -d su=2m,sw=1 /dev/pmem1");
+	return system("mkfs.xfs -q -f -d su=2m,sw=1 /dev/pmem1");
 }
 
 static inline int kind_mount(const struct kind *kind)

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Layout leases: the kinds that fcntl(2) can take, and who may hold what at
+ * once.
+ *
+ * A layout lease is an ordinary struct file_lease on the inode's list with
+ * FL_LAYOUT and FL_LAYOUT_USER set, and not FL_LEASE: opens and nfsd's caches
+ * do not see it. Unbreakable ones have FL_UNBREAK, and FL_EXCLUSIVE on top.
+ * The breaking of leases never touches those: layout_pin_check() enforces them.
+ *
+ * Everything here is protected by flc_lock of the inode, see
+ * layout_pin_internal.h.
+ */
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/filelock.h>
+#include <linux/fs.h>
+#include <linux/layout_pin_compat.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/sysctl.h>
+
+#include "layout_pin_internal.h"
+
+#include <trace/events/layout_pin.h>
+
+#define LAYOUT_ARG_BITS		(F_LAYOUT | F_EXCLUSIVE | F_UNBREAK)
+#define LAYOUT_KIND_FLAGS	(FL_UNBREAK | FL_EXCLUSIVE)
+
+/* Not static: layout_pin_owner_release() in every __fput() tests it inline. */
+DEFINE_STATIC_KEY_FALSE(layout_pin_used);
+
+static int layout_leases_enable __read_mostly = 1;
+
+static struct ctl_table layout_pin_sysctls[] = {
+	{
+		.procname	= "layout-leases-enable",
+		.data		= &layout_leases_enable,
+		.maxlen		= sizeof(int),
+		.mode		= 0644,
+		.proc_handler	= proc_dointvec_minmax,
+		.extra1		= SYSCTL_ZERO,
+		.extra2		= SYSCTL_ONE,
+	},
+};
+
+static int __init layout_pin_sysctl_init(void)
+{
+	register_sysctl_init("fs", layout_pin_sysctls);
+	return 0;
+}
+fs_initcall(layout_pin_sysctl_init);
+
+/**
+ * layout_lease_arg() - does this argument of F_SETLEASE ask for a layout lease?
+ * @arg: as given by the caller
+ *
+ * Return: true if any of the bits of layout leases is set.
+ */
+bool layout_lease_arg(int arg)
+{
+	return arg & LAYOUT_ARG_BITS;
+}
+
+/**
+ * layout_lease_parse() - translate an argument of F_SETLEASE
+ * @arg: as given by the caller
+ * @rdlck: F_RDLCK, whose value is the architecture's own
+ * @flags: where to put the FL_ flags
+ *
+ * F_RDLCK is accepted beside F_LAYOUT and means nothing; it is 0 on most
+ * architectures. F_WRLCK would be a second spelling of F_EXCLUSIVE: refused.
+ *
+ * Return: 0, or -EINVAL for unknown bits, F_WRLCK, F_UNLCK with a kind, or a
+ *	kind without F_LAYOUT.
+ */
+int layout_lease_parse(int arg, int rdlck, unsigned int *flags)
+{
+	int type = arg & ~LAYOUT_ARG_BITS;
+
+	if (!(arg & F_LAYOUT) || (type && type != rdlck))
+		return -EINVAL;
+
+	*flags = FL_LAYOUT | FL_LAYOUT_USER;
+	if (arg & F_EXCLUSIVE)
+		*flags |= FL_EXCLUSIVE | FL_UNBREAK;
+	if (arg & F_UNBREAK)
+		*flags |= FL_UNBREAK;
+	return 0;
+}
+
+/**
+ * layout_lease_init() - make a fresh lease one of ours
+ * @fl: lease that nobody else sees yet
+ * @arg: argument of F_SETLEASE
+ *
+ * All that a grant can need is allocated here, since the grant itself runs
+ * under flc_lock.
+ *
+ * Context: may sleep.
+ * Return: 0, -EINVAL as layout_lease_parse(), -ENOMEM.
+ */
+int layout_lease_init(struct file_lease *fl, int arg)
+{
+	struct layout_lease *lease;
+	unsigned int flags;
+	int error;
+
+	error = layout_lease_parse(arg, F_RDLCK, &flags);
+	if (error)
+		return error;
+
+	lease = kzalloc(sizeof(*lease), GFP_KERNEL_ACCOUNT);
+	if (!lease)
+		return -ENOMEM;
+	lease->ctx = kzalloc(sizeof(*lease->ctx), GFP_KERNEL_ACCOUNT);
+	if (!lease->ctx) {
+		kfree(lease);
+		return -ENOMEM;
+	}
+	lease->ctx->pins = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&lease->ctx->links);
+	lease->fl = fl;
+	lease->holder = get_pid(task_tgid(current));
+	fl->fl_layout = lease;
+	fl->c.flc_flags = flags;
+	return 0;
+}
+
+/**
+ * layout_lease_free() - the other end of layout_lease_init()
+ * @fl: lease that is off every list
+ */
+void layout_lease_free(struct file_lease *fl)
+{
+	struct layout_lease *lease = fl->fl_layout;
+
+	if (!lease)
+		return;
+	WARN_ON_ONCE(lease->nr_pins);
+	put_pid(lease->holder);
+	kfree(lease->ctx);
+	kfree(lease);
+}
+
+/**
+ * layout_ctx_free() - the inode goes
+ * @ctx: its lock context; a pin would have held the inode, so there is none
+ */
+void layout_ctx_free(struct file_lock_context *ctx)
+{
+	if (ctx->flc_layout)
+		WARN_ON_ONCE(!RB_EMPTY_ROOT(&ctx->flc_layout->pins.rb_root));
+	kfree(ctx->flc_layout);
+}
+
+/**
+ * layout_lease_live() - is the lease's open file still open?
+ * @lease: an unbreakable lease
+ *
+ * The pins of a lease hold one reference together. Without any other one
+ * nothing can reach the open file again: the lease is a zombie, or, without
+ * pins, about to be removed by __fput().
+ *
+ * Context: flc_lock held.
+ */
+bool layout_lease_live(const struct layout_lease *lease)
+{
+	return layout_file_refs(lease->fl->c.flc_file) > (lease->nr_pins ? 1 : 0);
+}
+
+/**
+ * layout_lease_find() - the lease under which a process may pin
+ * @inode: file
+ * @holder: process
+ *
+ * Context: flc_lock held; the inode has a lock context.
+ * Return: a live unbreakable lease of this process, or NULL.
+ */
+struct layout_lease *layout_lease_find(struct inode *inode, struct pid *holder)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct file_lease *fl;
+
+	lockdep_assert_held(&ctx->flc_lock);
+	list_for_each_entry(fl, &ctx->flc_lease, c.flc_list) {
+		if (!(fl->c.flc_flags & FL_UNBREAK))
+			continue;
+		if (fl->fl_layout->holder == holder &&
+		    layout_lease_live(fl->fl_layout))
+			return fl->fl_layout;
+	}
+	return NULL;
+}
+
+/**
+ * layout_lease_conflict() - who may hold what at once
+ * @held: FL_ flags of a lease that stands
+ * @asked: FL_ flags of one asked for on another open file description
+ *
+ * Return: true if the second one is to be refused.
+ */
+bool layout_lease_conflict(unsigned int held, unsigned int asked)
+{
+	if (!(held & FL_LAYOUT) || !(asked & FL_LAYOUT))
+		return false;		/* plain leases: fs/locks.c decides */
+	if (!((held | asked) & FL_UNBREAK))
+		return false;		/* breakable ones and nfsd's */
+	if ((held | asked) & FL_EXCLUSIVE)
+		return true;
+	return !(held & asked & FL_LAYOUT_USER); /* nfsd beside unbreakable */
+}
+
+/**
+ * layout_lease_grant() - may this lease be had now?
+ * @ctx: lock context of the inode
+ * @fl: the lease asked for, of whatever kind, not on the list yet
+ *
+ * If this open file has a layout lease already, this is where the kind that
+ * is asked for is noted for layout_lease_change().
+ *
+ * Context: flc_lock held.
+ * Return: 0, -EINVAL if the open file has a lease of the other family (plain or
+ *	layout), -EAGAIN if somebody else's lease stands against it, or if it
+ *	is breakable and leases are being broken.
+ */
+int layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
+{
+	struct file_lease *held, *mine = NULL;
+	bool user = fl->c.flc_flags & FL_LAYOUT_USER;
+
+	lockdep_assert_held(&ctx->flc_lock);
+	list_for_each_entry(held, &ctx->flc_lease, c.flc_list) {
+		if (held->c.flc_file == fl->c.flc_file &&
+		    held->c.flc_owner == fl->c.flc_owner)
+			mine = held;
+	}
+	if (mine && user != !!(mine->c.flc_flags & FL_LAYOUT_USER))
+		return -EINVAL;
+
+	list_for_each_entry(held, &ctx->flc_lease, c.flc_list) {
+		if (held != mine &&
+		    layout_lease_conflict(held->c.flc_flags, fl->c.flc_flags))
+			return -EAGAIN;
+	}
+	if (!user)
+		return 0;
+	if (ctx->flc_layout && ctx->flc_layout->breakers &&
+	    !(fl->c.flc_flags & FL_UNBREAK))
+		return -EAGAIN;
+	if (mine) {
+		mine->fl_layout->want = fl->c.flc_flags;
+		return 0;
+	}
+	fl->fl_layout->flctx = ctx;
+	if (!ctx->flc_layout) {
+		/* Pairs with layout_pin_inode(), which looks without the lock. */
+		smp_store_release(&ctx->flc_layout, fl->fl_layout->ctx);
+		fl->fl_layout->ctx = NULL;
+	}
+	return 0;
+}
+
+static bool layout_kind_weaker(unsigned int want, unsigned int have)
+{
+	return (have & LAYOUT_KIND_FLAGS) & ~want;
+}
+
+static bool layout_holder_dead(struct pid *holder)
+{
+	struct task_struct *task;
+	bool dead;
+
+	rcu_read_lock();
+	task = pid_task(holder, PIDTYPE_TGID);
+	/* Dead also if nobody has waited for it yet. */
+	dead = !task || (READ_ONCE(task->exit_state) && thread_group_empty(task));
+	rcu_read_unlock();
+	return dead;
+}
+
+static void layout_lease_move(struct file_lease *fl, struct pid *to)
+{
+	struct layout_lease *lease = fl->fl_layout;
+	struct pid *from = lease->holder;
+
+	/* Whom a break signals, unless F_SETOWN named somebody else. */
+	layout_file_move_owner(fl->c.flc_file, from, to);
+
+	/* Readers of the table of records print the holder. */
+	spin_lock(&layout_table_lock);
+	lease->holder = get_pid(to);
+	spin_unlock(&layout_table_lock);
+	put_pid(from);
+	fl->c.flc_pid = pid_nr(to);
+}
+
+/**
+ * layout_lease_change() - ->lm_change() of layout leases
+ * @fl: lease on the list
+ * @arg: F_UNLCK to drop it; anything else: take over the kind and the process
+ *	noted by layout_lease_grant()
+ * @dispose: where a dropped lease goes
+ *
+ * Re-taking makes the caller the process that may pin, unless there are pins
+ * of a process that is still alive: those would change hands behind its back.
+ *
+ * Context: flc_lock held.
+ * Return: 0, -EBUSY if there are pins and the lease would become weaker,
+ *	-EAGAIN if it is being broken.
+ */
+int layout_lease_change(struct file_lease *fl, int arg,
+			struct list_head *dispose)
+{
+	struct layout_lease *lease = fl->fl_layout;
+	struct pid *caller = task_tgid(current);
+
+	if (arg == F_UNLCK) {
+		if (lease->nr_pins)
+			return -EBUSY;
+		return lease_modify(fl, F_UNLCK, dispose);
+	}
+
+	if (fl->c.flc_flags & FL_UNLOCK_PENDING)
+		return -EAGAIN;
+	if (lease->nr_pins && layout_kind_weaker(lease->want, fl->c.flc_flags))
+		return -EBUSY;
+
+	fl->c.flc_flags &= ~LAYOUT_KIND_FLAGS;
+	fl->c.flc_flags |= lease->want & LAYOUT_KIND_FLAGS;
+	if (lease->holder != caller &&
+	    (!lease->nr_pins || layout_holder_dead(lease->holder)))
+		layout_lease_move(fl, caller);
+	return 0;
+}
+
+/**
+ * layout_lease_break() - ->lm_break() of layout leases
+ * @fl: lease on the list, breakable
+ *
+ * Context: flc_lock held.
+ * Return: false: the lease goes when its holder lets go, or when time is up.
+ */
+bool layout_lease_break(struct file_lease *fl)
+{
+	trace_lease_break(file_inode(fl->c.flc_file), F_LAYOUT);
+	kill_fasync(&fl->fl_fasync, SIGIO, POLL_MSG);
+	return false;
+}
+
+/**
+ * layout_lease_own() - ->lm_breaker_owns_lease() of layout leases
+ * @fl: lease on the list
+ *
+ * Return: true if the running process holds it: it does not break its own.
+ */
+bool layout_lease_own(struct file_lease *fl)
+{
+	return fl->fl_layout->holder == task_tgid(current);
+}
+
+/**
+ * layout_lease_type() - what F_GETLEASE answers
+ * @fl: a layout lease
+ */
+int layout_lease_type(const struct file_lease *fl)
+{
+	if (fl->c.flc_flags & FL_UNLOCK_PENDING)
+		return F_UNLCK;
+	if (fl->c.flc_flags & FL_EXCLUSIVE)
+		return F_LAYOUT | F_EXCLUSIVE;
+	if (fl->c.flc_flags & FL_UNBREAK)
+		return F_LAYOUT | F_UNBREAK;
+	return F_LAYOUT;
+}
+
+/**
+ * layout_lease_pid() - number of the process that holds a lease
+ * @fl: a layout lease
+ * @ns: namespace of the reader
+ *
+ * Also of a dead one, whose number may be somebody else's by now: a lease
+ * that is left has to be seen.
+ *
+ * Context: flc_lock or file_rwsem held, so that the holder does not change.
+ * Return: the number, or 0 if the namespace does not know the process.
+ */
+pid_t layout_lease_pid(struct file_lease *fl, struct pid_namespace *ns)
+{
+	return pid_nr_ns(fl->fl_layout->holder, ns);
+}
+
+/**
+ * layout_lease_show() - the first columns of a line of /proc/locks
+ * @m: where to
+ * @fl: a layout lease
+ *
+ * Context: may run without flc_lock; the state is a snapshot.
+ */
+void layout_lease_show(struct seq_file *m, struct file_lease *fl)
+{
+	const char *state = "ACTIVE   ", *kind = "SHARED";
+
+	if (fl->c.flc_flags & FL_UNLOCK_PENDING)
+		state = "BREAKING ";
+	else if (fl->fl_layout->nr_pins && !layout_lease_live(fl->fl_layout))
+		state = "ZOMBIE   ";
+	if (fl->c.flc_flags & FL_EXCLUSIVE)
+		kind = "EXCL";
+	else if (fl->c.flc_flags & FL_UNBREAK)
+		kind = "UNBREAK";
+	seq_printf(m, "LAYOUT %s %s ", state, kind);
+}
+
+static int layout_setlease_allowed(struct file *filp, bool unbreakable)
+{
+	if (unbreakable && !(filp->f_mode & FMODE_WRITE))
+		return -EBADF;
+	if (!layout_leases_enable)
+		return -EINVAL;
+	/* swapon(2) holds the inode lock from its own look until it is one. */
+	if (IS_SWAPFILE(file_inode(filp)))
+		return -ETXTBSY;
+	return 0;
+}
+
+/**
+ * layout_setlease_if() - for ->setlease() of a file system that has a condition
+ * @filp: open file
+ * @arg: argument of F_SETLEASE
+ * @flp: the lease made of it; NULL for F_UNLCK
+ * @priv: passed on
+ * @allowed: called with the inode lock held shared, before a layout lease is
+ *	granted; its errno is the answer, 0 to go on. May be NULL.
+ *
+ * Plain leases pass through, and so does F_UNLCK: letting go takes no lock that
+ * a change of the layout may hold.
+ *
+ * Context: may sleep; takes the inode lock, so that no lease is granted while
+ *	blocks move.
+ * Return: as layout_setlease(), or what @allowed answers.
+ */
+int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
+		       void **priv,
+		       int (*allowed)(struct inode *inode, bool unbreakable))
+{
+	bool unbreakable = arg & (F_UNBREAK | F_EXCLUSIVE);
+	struct inode *inode = file_inode(filp);
+	int error;
+
+	if (!layout_lease_arg(arg))
+		return generic_setlease(filp, arg, flp, priv);
+
+	error = layout_setlease_allowed(filp, unbreakable);
+	if (error)
+		return error;
+	/* Not at the first pin: it must not be done under mmap_lock. */
+	if (unbreakable && !static_key_enabled(&layout_pin_used))
+		static_branch_enable(&layout_pin_used);
+
+	inode_lock_shared(inode);
+	error = layout_setlease_allowed(filp, unbreakable);
+	if (!error && allowed)
+		error = allowed(inode, unbreakable);
+	if (!error)
+		error = generic_setlease(filp, F_RDLCK, flp, priv);
+	inode_unlock_shared(inode);
+	if (!error)
+		trace_lease_set(inode, arg);
+	return error;
+}
+EXPORT_SYMBOL_GPL(layout_setlease_if);
+
+/**
+ * layout_setlease() - ->setlease() of a file system that opts in
+ * @filp: open file
+ * @arg: argument of F_SETLEASE
+ * @flp: the lease made of it; NULL for F_UNLCK
+ * @priv: passed on
+ *
+ * By opting in a file system promises to call layout_break() and
+ * layout_pin_check() wherever blocks move.
+ *
+ * Context: as layout_setlease_if().
+ * Return: as generic_setlease(), and for layout leases: -EBADF if an unbreakable
+ *	one is asked for through a descriptor not open for writing, -ETXTBSY
+ *	for an active swap file, -EINVAL if layout leases are switched off,
+ *	-EAGAIN, -EBUSY and -EINVAL as layout_lease_grant() and
+ *	layout_lease_change().
+ */
+int layout_setlease(struct file *filp, int arg, struct file_lease **flp,
+		    void **priv)
+{
+	return layout_setlease_if(filp, arg, flp, priv, NULL);
+}
+EXPORT_SYMBOL_GPL(layout_setlease);

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who pins were made for: owners, which are open files of drivers or an mm, and
+ * the links between an owner and each file that is pinned through it. This is
+ * what /proc/<pid>/file_pins shows, so it grows with the files and not with the
+ * regions.
+ *
+ * All of it is under layout_table_lock, see layout_pin_internal.h; the hash of
+ * owners is also searched under RCU, for the many open files that own nothing.
+ */
+#include <linux/fs.h>
+#include <linux/hashtable.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "layout_pin_internal.h"
+
+#define LAYOUT_OWNER_BITS	8
+
+static DEFINE_HASHTABLE(layout_owners, LAYOUT_OWNER_BITS);
+
+/* Leftovers of a pin, outside of the locks. */
+void layout_spare_free(struct layout_spare *spare)
+{
+	kfree(spare->pin);
+	kfree(spare->link);
+	kfree(spare->owner);
+}
+
+/* Memory for a link and its owner; may sleep. */
+int layout_spare_link(struct layout_spare *spare)
+{
+	spare->link = kzalloc(sizeof(*spare->link), GFP_KERNEL_ACCOUNT);
+	spare->owner = kzalloc(sizeof(*spare->owner), GFP_KERNEL_ACCOUNT);
+	return spare->link && spare->owner ? 0 : -ENOMEM;
+}
+
+/*
+ * Context: layout_table_lock or rcu_read_lock. Nobody makes an owner of a key
+ * while another one lets the last reference to it go, so that without the lock
+ * "there is none" is as good an answer.
+ */
+static struct layout_owner *layout_owner_find(void *key)
+{
+	struct layout_owner *owner;
+
+	hash_for_each_possible_rcu(layout_owners, owner, node,
+				   (unsigned long)key,
+				   lockdep_is_held(&layout_table_lock))
+		if (READ_ONCE(owner->key) == key)
+			return owner;
+	return NULL;
+}
+
+/* The running task's owner: the open file it entered, else its mm. */
+static void *layout_owner_key(void)
+{
+	return current->pin_owner ? (void *)current->pin_owner :
+				    (void *)current->mm;
+}
+
+static struct layout_owner *layout_owner_get(struct layout_spare *spare)
+{
+	void *key = layout_owner_key();
+	struct layout_owner *owner = layout_owner_find(key);
+
+	if (owner)
+		return owner;
+	owner = spare->owner;
+	spare->owner = NULL;
+	owner->key = key;
+	owner->is_mm = !current->pin_owner;
+	INIT_LIST_HEAD(&owner->links);
+	if (owner->is_mm)
+		mmgrab(current->mm);
+	hash_add_rcu(layout_owners, &owner->node, (unsigned long)key);
+	return owner;
+}
+
+static struct layout_link *layout_link_find(struct layout_ctx *lctx)
+{
+	void *key = layout_owner_key();
+	struct layout_link *link;
+
+	lockdep_assert_held(&layout_table_lock);
+	list_for_each_entry(link, &lctx->links, of_inode)
+		if (link->owner->key == key)
+			return link;
+	return NULL;
+}
+
+/**
+ * layout_link_get() - count one more pin of a file for the running task's owner
+ * @lctx: of the file
+ * @spare: what to make a new link of
+ * @file: open file of the lease: a name for the link
+ *
+ * Context: layout_table_lock held.
+ * Return: the link; NULL if there is none yet and nothing to make it of.
+ */
+struct layout_link *layout_link_get(struct layout_ctx *lctx,
+				    struct layout_spare *spare,
+				    struct file *file)
+{
+	struct layout_link *link = layout_link_find(lctx);
+
+	if (!link) {
+		if (!spare->link)
+			return NULL;
+		link = spare->link;
+		spare->link = NULL;
+		link->owner = layout_owner_get(spare);
+		link->inode = file_inode(file);
+		link->path = file->f_path;
+		path_get(&link->path);
+		list_add_tail(&link->list, &link->owner->links);
+		list_add_tail(&link->of_inode, &lctx->links);
+	}
+	link->nr_pins++;
+	return link;
+}
+
+/**
+ * layout_link_put() - one record less
+ * @link: as the record has it
+ *
+ * Context: layout_table_lock held.
+ * Return: the link, off its lists, if that was its last, for layout_link_free();
+ *	else NULL.
+ */
+struct layout_link *layout_link_put(struct layout_link *link)
+{
+	struct layout_owner *owner = link->owner;
+
+	lockdep_assert_held(&layout_table_lock);
+	if (--link->nr_pins)
+		return NULL;
+	list_del(&link->list);
+	list_del(&link->of_inode);
+	if (list_empty(&owner->links))
+		hash_del_rcu(&owner->node);
+	else
+		link->owner = NULL;
+	return link;
+}
+
+/**
+ * layout_link_free() - the end of a link, and of its owner if that has no other
+ * @link: from layout_link_put(), or NULL
+ *
+ * Context: no lock held, since the last reference to a path may go.
+ */
+void layout_link_free(struct layout_link *link)
+{
+	if (!link)
+		return;
+	path_put(&link->path);
+	if (link->owner) {
+		if (link->owner->is_mm)
+			mmdrop(link->owner->key);
+		kfree_rcu(link->owner, rcu);
+	}
+	kfree(link);
+}
+
+/**
+ * layout_owner_known() - is anything pinned through this?
+ * @key: an open file or an mm that the caller holds, or the last holder of
+ *	which the caller is
+ */
+bool layout_owner_known(void *key)
+{
+	bool known;
+
+	rcu_read_lock();
+	known = layout_owner_find(key);
+	rcu_read_unlock();
+	return known;
+}
+
+/*
+ * The owner is gone, its last pins are not yet (a driver that frees them from
+ * a work item): the file's memory may be reused, so nothing may find it by key.
+ */
+void __layout_pin_owner_release(struct file *file)
+{
+	struct layout_owner *owner;
+
+	/* Nearly every file that is closed owns nothing: no lock for those. */
+	if (!layout_owner_known(file))
+		return;
+	spin_lock(&layout_table_lock);
+	owner = layout_owner_find(file);
+	if (owner) {
+		hash_del_rcu(&owner->node);
+		WRITE_ONCE(owner->key, NULL);
+	}
+	spin_unlock(&layout_table_lock);
+}
+
+/**
+ * layout_owner_paths() - what is pinned through an owner
+ * @key: an open file or an mm that the caller holds
+ * @paths: where to put an array of referenced paths; NULL if there are none.
+ *	For layout_owner_put_paths().
+ *
+ * Context: may sleep.
+ * Return: number of paths, or -ENOMEM.
+ */
+int layout_owner_paths(void *key, struct path **paths)
+{
+	struct layout_owner *owner;
+	struct layout_link *link;
+	size_t room = 0, nr;
+
+	for (*paths = NULL;; room = nr) {
+		kvfree(*paths);
+		*paths = NULL;
+		if (room) {
+			*paths = kvmalloc_array(room, sizeof(**paths), GFP_KERNEL);
+			if (!*paths)
+				return -ENOMEM;
+		}
+		nr = 0;
+		spin_lock(&layout_table_lock);
+		owner = layout_owner_find(key);
+		if (owner)
+			nr = list_count_nodes(&owner->links);
+		if (nr <= room)
+			break;
+		spin_unlock(&layout_table_lock);
+	}
+	nr = 0;
+	if (owner) {
+		list_for_each_entry(link, &owner->links, list) {
+			path_get(&link->path);
+			(*paths)[nr++] = link->path;
+		}
+	}
+	spin_unlock(&layout_table_lock);
+	return nr;
+}
+
+/**
+ * layout_owner_put_paths() - the other end of layout_owner_paths()
+ * @paths: the array
+ * @nr: what that returned
+ */
+void layout_owner_put_paths(struct path *paths, int nr)
+{
+	while (nr > 0)
+		path_put(&paths[--nr]);
+	kvfree(paths);
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Processes and the files they have pinned, from /proc/<pid>/file_pins.
+ *
+ * A process that ends while it is read is none: whatever of it cannot be read is
+ * left out or unknown, without a complaint.
+ */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <pwd.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lspins-data.h"
+
+static int process_compare(const void *a, const void *b)
+{
+	const struct process *x = a, *y = b;
+
+	return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+struct process *process_get(struct snapshot *snap, pid_t pid)
+{
+	struct process key = { .pid = pid };
+	struct process **found = tfind(&key, &snap->processes, process_compare);
+	struct process *process;
+
+	if (found)
+		return *found;
+	process = snap_alloc(snap, sizeof(*process));
+	process->pid = pid;
+	if (!tsearch(process, &snap->processes, process_compare))
+		err(EXIT_FAILED, NULL);
+	return process;
+}
+
+static char *process_text(struct snapshot *snap, struct process *process,
+			  const char *name)
+{
+	return read_text(snap, snap_printf(snap, "%s/proc/%d/%s", snap->root,
+					   process->pid, name));
+}
+
+/* State and start, fields 3 and 22; the command before them may have any name. */
+static void parse_stat(struct process *process, char *text)
+{
+	char *field = text ? strrchr(text, ')') : NULL;
+	unsigned long long start;
+	char state;
+
+	if (!field || sscanf(field + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u "
+			     "%*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			     &state, &start) != 2)
+		return;
+	process->alive = state != 'Z' && state != 'X';
+	process->start = (double)start / sysconf(_SC_CLK_TCK);
+}
+
+/* Command, user and whether it is there. */
+void process_identify(struct snapshot *snap, struct process *process)
+{
+	char *text;
+
+	if (process->command)
+		return;
+	text = process_text(snap, process, "comm");
+	if (!text)
+		return;
+	text[strcspn(text, "\n")] = 0;
+	process->command = text;
+	process->alive = true;
+	parse_stat(process, process_text(snap, process, "stat"));
+	text = process_text(snap, process, "status");
+	text = text ? strstr(text, "\nUid:") : NULL;
+	if (text) {
+		process->uid = strtoul(text + 5, NULL, 10);
+		process->has_uid = true;
+	}
+}
+
+/* Whether this can be who did something then: numbers are used again. */
+bool process_since(const struct process *process, double since)
+{
+	return process->alive && process->start <= since + 1;
+}
+
+/* Names are of the running system; below another root there are numbers. */
+const char *process_user(struct snapshot *snap, const struct process *process)
+{
+	static struct { uid_t uid; char *name; } *cache;
+	static size_t nr;
+	struct passwd *entry;
+	char *name;
+	size_t i;
+
+	if (*snap->root)
+		return snap_printf(snap, "%u", process->uid);
+	for (i = 0; i < nr; i++)
+		if (cache[i].uid == process->uid)
+			return cache[i].name;
+	entry = getpwuid(process->uid);
+	name = entry ? entry->pw_name : snap_printf(snap, "%u", process->uid);
+	cache = reallocarray(cache, nr + 1, sizeof(*cache));
+	if (!cache)
+		err(EXIT_FAILED, NULL);
+	cache[nr].uid = process->uid;
+	cache[nr].name = strdup(name);
+	if (!cache[nr].name)
+		err(EXIT_FAILED, NULL);
+	return cache[nr++].name;
+}
+
+/* "4: /dev/infiniband/uverbs0": a descriptor, and the path after it. */
+static bool parse_owner(char *line, struct pin *owner)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*line))
+		return false;
+	owner->fd = strtol(line, &end, 10);
+	if (end[0] != ':' || end[1] != ' ')
+		return false;
+	owner->owner = end + 2;
+	unescape(end + 2, "\n");
+	return true;
+}
+
+static void parse_pins(struct snapshot *snap, struct process *process, char *text)
+{
+	static unsigned int table;
+	struct pin owner = { .process = process, .owner = "mm", .fd = -1 };
+	struct pin *pin;
+	char *line;
+
+	owner.table = ++table;
+	while ((line = strsep(&text, "\n"))) {
+		if (parse_owner(line, &owner)) {
+			owner.table = ++table;
+			continue;
+		}
+		if (*line == '/' && owner.fd >= 0) {
+			owner.fd = -1;
+			owner.owner = "mm";
+			owner.table = ++table;
+		}
+		line += *line == '\t';
+		if (*line != '/')
+			continue;
+		unescape(line, "\n");
+		pin = snap_alloc(snap, sizeof(*pin));
+		*pin = owner;
+		pin->path = line;
+		list_add(&snap->pins, pin);
+	}
+}
+
+static void process_read(struct snapshot *snap, pid_t pid)
+{
+	struct process *process = process_get(snap, pid);
+	char *text = process_text(snap, process, "file_pins");
+
+	if (text) {
+		snap->supported = true;
+		if (*text)
+			process_identify(snap, process);
+		parse_pins(snap, process, text);
+	} else if (errno == EACCES || errno == EPERM) {
+		snap->supported = true;
+		snap->unreadable++;
+	} else if (errno != ENOENT && errno != ESRCH) {
+		warn("/proc/%d/file_pins", pid);
+	}
+}
+
+void processes_read(struct snapshot *snap)
+{
+	DIR *dir = opendir(snap_printf(snap, "%s/proc", snap->root));
+	struct dirent *entry;
+
+	if (!dir)
+		err(EXIT_FAILED, "%s/proc", snap->root);
+	while ((entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			process_read(snap, atoi(entry->d_name));
+	closedir(dir);
+}

@@ -1,0 +1,363 @@
+#!/bin/bash
+# lspins against fake roots and golden files, then against the running kernel.
+#
+# TESTS=name runs only tests whose name has it; UPDATE=1 writes the golden files;
+# TOOLS is the directory of the programs.
+# shellcheck disable=SC2317 # functions called by name
+set -euo pipefail
+cd "$(dirname "$0")"
+tools=${TOOLS-../../build/tools}
+lspins=$tools/lspins
+flease=$tools/flease
+golden=lspins
+work=$(mktemp -d)
+number=0 failed=0
+export TZ=UTC LC_ALL=C
+unset COLUMNS
+
+root="" table=""
+# shellcheck disable=SC1091 # is checked on its own
+. lspins/roots.sh
+
+cleanup()
+{
+	local pid
+	for pid in $(jobs -p); do
+		kill "$pid" 2> /dev/null || true
+	done
+	wait
+	! mountpoint -q "$work/live" || umount "$work/live"
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+skip()
+{
+	echo "SKIP $*" >&3
+	exit 4
+}
+
+# Usage: expect STATUS COMMAND...
+expect()
+{
+	local wanted=$1 status=0
+	shift
+	"$@" || status=$?
+	[ "$status" = "$wanted" ] || {
+		echo "exit status $status instead of $wanted: $*" >&2
+		return 1
+	}
+}
+
+# Inodes and devices differ from run to run.
+normalize()
+{
+	sed -E -e "s/\b$(device %d:%d)\b/DEV/g" \
+		-e "s/\b($(find "$root/mnt" -type f -printf '%i|')none)\b/INO/g"
+}
+
+# Usage: same FILE: standard input is what is in the golden file.
+same()
+{
+	if [ -n "${UPDATE-}" ]; then
+		cat > "$golden/$1"
+	else
+		diff -u "$golden/$1" -
+	fi
+}
+
+at()
+{
+	root=$work/$1
+}
+
+ls_root()
+{
+	"$lspins" --sysroot "$root" "$@"
+}
+
+t_table()
+{
+	at ordinary
+	ls_root | same ordinary.table
+	ls_root -n -b | same ordinary.bytes
+}
+
+t_all_columns()
+{
+	at ordinary
+	ls_root --raw --output-all | normalize | same ordinary.raw
+	at odd
+	ls_root --raw --output-all | normalize | same odd.raw
+}
+
+t_add_column()
+{
+	at ordinary
+	ls_root -o +RANGES | same ordinary.ranges
+	[ "$(ls_root -rno pid /mnt/pmem/foo)" = 812 ]
+}
+
+t_json()
+{
+	at ordinary
+	ls_root --json --output-all | python3 -m json.tool > /dev/null
+	ls_root --json --output-all | normalize | same ordinary.json
+	at odd
+	ls_root --json | python3 -m json.tool > /dev/null
+	expect 3 ls_root --json --pid 99999 > "$work/none"
+	python3 -m json.tool < "$work/none" > /dev/null
+}
+
+t_strange_names()
+{
+	at strange
+	ls_root -r -o PATH,PINNED | same strange.raw
+	ls_root -J -o PATH,PINNED | python3 -c '
+import json, sys
+rows = json.load(sys.stdin)["lspins"]
+assert rows[0] == {"path": "/mnt/pmem/new\nline \"\\", "pinned": 4096}, rows'
+}
+
+t_by_file()
+{
+	at ordinary
+	[ "$(ls_root -rno PID /mnt/pmem/bar)" = $'812\n900' ]
+	ln "$root/mnt/pmem/bar" "$root/mnt/pmem/hard"
+	ln -s bar "$root/mnt/pmem/soft"
+	[ "$(ls_root -rno PID /mnt/pmem/hard)" = $'812\n900' ]
+	[ "$(ls_root -rno PID /mnt/pmem/soft)" = $'812\n900' ]
+	[ "$(ls_root -rno PID /mnt/pmem/foo /mnt/pmem/soft)" = $'812\n812\n900' ]
+	rm "$root/mnt/pmem/hard" "$root/mnt/pmem/soft"
+}
+
+t_filters()
+{
+	at ordinary
+	[ "$(ls_root -rno PID --pid 900,1)" = 900 ]
+	[ "$(ls_root -rno PID --command 'wri*')" = 900 ]
+	[ "$(ls_root -rno PID --state breaking)" = 900 ]
+	at odd
+	[ "$(ls_root -rno PID,PINNER --pid 702)" = '- 702' ]
+	[ "$(ls_root -rno PATH --state zombie --pid 700)" = /mnt/pmem/passed ]
+}
+
+t_exit_status()
+{
+	at ordinary
+	expect 0 ls_root > /dev/null
+	expect 3 ls_root --pid 99999
+	expect 3 ls_root --explain /mnt/pmem/free > /dev/null
+	expect 1 ls_root /mnt/pmem/none 2> /dev/null
+	expect 2 ls_root --pid x 2> /dev/null
+	expect 2 ls_root --state x 2> /dev/null
+	expect 2 ls_root -o NONE 2> /dev/null
+	expect 2 ls_root -o '' 2> /dev/null
+	expect 2 ls_root --json --raw 2> /dev/null
+	expect 2 ls_root --explain 2> /dev/null
+	expect 2 ls_root --watch=0 2> /dev/null
+	expect 2 ls_root --explain --json /mnt/pmem/foo 2> /dev/null
+	expect 1 ls_root > /dev/full 2> /dev/null
+	mkdir -p "$work/old/proc/1"
+	at old
+	expect 1 ls_root 2> /dev/null
+}
+
+t_explain()
+{
+	local name
+	for name in ordinary/foo ordinary/bar "ordinary/a b" ordinary/free \
+		odd/passed odd/flight odd/closing odd/gone breakable/foo; do
+		at "${name%/*}"
+		name=${name#*/}
+		ls_root --explain "/mnt/pmem/$name" 2>&1 || true
+	done | same explain
+}
+
+t_unprivileged()
+{
+	local nobody
+	at user
+	command -v setpriv > /dev/null || skip no setpriv
+	[ "$(id -u)" = 0 ] || skip not root
+	cp "$lspins" "$work/lspins"
+	nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+	{
+		"${nobody[@]}" "$work/lspins" --sysroot "$root" -o +RANGES
+		"${nobody[@]}" "$work/lspins" --sysroot "$root" \
+			--explain /mnt/pmem/foo
+	} > "$work/out" 2>&1
+	normalize < "$work/out" | same user
+}
+
+t_no_debugfs()
+{
+	at ordinary
+	mv "$root/$table" "$work/pins"
+	ls_root 2>&1 | same ordinary.nodebugfs
+	mv "$work/pins" "$root/$table"
+}
+
+# What is no record, and what is cut off: said, survived, the rest shown.
+t_damaged()
+{
+	at damaged
+	expect 0 ls_root -o +RANGES > "$work/out" 2> "$work/err"
+	same damaged < "$work/out"
+	grep -q 'lines are not understood' "$work/err"
+}
+
+# Processes that have gone when they are looked at.
+t_ended()
+{
+	at ended
+	expect 0 ls_root 2>&1 | same ended
+}
+
+milliseconds()
+{
+	local start
+	start=$(date +%s%N)
+	"$@" > /dev/null
+	echo $((($(date +%s%N) - start) / 1000000))
+}
+
+# Within a second; emulated machines are excused by how long they take to read.
+t_many()
+{
+	local read listed
+	at many
+	read=$(milliseconds cat "$root"/proc/[0-9]*/{file_pins,comm,status})
+	listed=$(milliseconds ls_root -o +RANGES)
+	ls_root -o +RANGES > "$work/out"
+	[ "$(grep -c '^rank' "$work/out")" = 2000 ]
+	[ "$(grep -c '0-4095$' "$work/out")" = 1000 ]
+	echo "1000 processes: $listed ms, only to read the files $read ms" >&2
+	[ "$listed" -lt 1000 ] || [ "$listed" -lt $((10 * read)) ]
+}
+
+# Usage: until_ok COMMAND...: for 20 seconds.
+until_ok()
+{
+	local i
+	for ((i = 0; i < 200; i++)); do
+		"$@" > /dev/null 2>&1 && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+has_lines()
+{
+	[ "$(wc -l < "$work/out")" = "$1" ]
+}
+
+t_watch()
+{
+	at watch
+	ls_root --watch=0.05 -rn -o PID,PATH > "$work/out" &
+	until_ok has_lines 2
+	: > "$root/proc/812/file_pins"
+	until_ok has_lines 3
+	kill $!
+	wait $! 2> /dev/null || true
+	same watch < "$work/out"
+}
+
+t_list_columns()
+{
+	local named described
+	at ordinary
+	described=$("$lspins" --list-columns | cut -d ' ' -f 1)
+	named=$(ls_root -r --output-all | head -n 1 | tr ' ' '\n')
+	[ "$named" = "$described" ]
+}
+
+live_mount()
+{
+	[ -e /proc/sys/fs/layout-leases-enable ] || skip the kernel has no layout leases
+	[ "$(id -u)" = 0 ] || skip not root
+	[ -b /dev/pmem0 ] || skip no /dev/pmem0
+	! grep -q ^/dev/pmem0 /proc/mounts || skip /dev/pmem0 is mounted
+	mkfs.ext4 -q -F -b 4096 /dev/pmem0
+	mkdir -p "$work/live"
+	mount -o dax=always /dev/pmem0 "$work/live"
+	dd if=/dev/zero of="$work/live/file" bs=1M count=4 conv=fsync status=none
+}
+
+t_live_lease()
+{
+	local pid file=$work/live/file
+	live_mount
+	"$flease" -x "$file" -- sleep 100 &
+	pid=$!
+	until_ok "$lspins" "$file"
+	[ "$("$lspins" -rno COMMAND,PID,OWNER,PATH,LEASE,STATE,FSTYPE "$file")" = \
+		"sleep $pid - $file exclusive active ext4" ]
+	ln "$file" "$work/live/hard"
+	[ "$("$lspins" -rno PID "$work/live/hard")" = "$pid" ]
+	"$lspins" --explain "$file" | tee /dev/stderr |
+		grep -qx "To end it: kill $pid"
+	kill "$pid"
+	wait "$pid" || true
+	expect 3 "$lspins" "$file"
+	umount "$work/live"
+}
+
+t_live_pin()
+{
+	local pid file=$work/live/file columns
+	[ -x "$tools/rdma-file" ] || skip no rdma-file
+	../../demo/rxe-up || skip no RDMA device
+	live_mount
+	"$tools/rdma-file" serve "$file" "$work/socket" &
+	pid=$!
+	until_ok test -S "$work/socket"
+	columns=COMMAND,PID,PATH,LEASE,STATE,RDMA,MRS,REGIONS,PINNED,RANGES
+	[ "$("$lspins" -rnbo "$columns" "$file" | tee /dev/stderr)" = "rdma-file $pid \
+$file exclusive active rxe0 1 1 4194304 0-4194303" ]
+	"$lspins" --explain "$file" | tee /dev/stderr |
+		grep -qx "To end it: kill $pid"
+	kill "$pid"
+	wait "$pid" || true
+	expect 3 "$lspins" "$file"
+	umount "$work/live"
+}
+
+tests=(table all_columns add_column json strange_names by_file filters exit_status
+	explain unprivileged no_debugfs damaged ended many watch list_columns
+	live_lease live_pin)
+selected=()
+for name in "${tests[@]}"; do
+	[[ $name == *"${TESTS-}"* || lspins == "${TESTS-}" ]] && selected+=("$name")
+done
+
+root_ordinary
+root_odd
+root_user
+root_breakable
+root_strange
+root_damaged
+root_ended
+root_watch
+root_many 1000
+
+# Each test in a shell of its own, where the first command that fails ends it.
+echo 'TAP version 13'
+echo "1..${#selected[@]}"
+for name in "${selected[@]}"; do
+	number=$((number + 1))
+	status=0
+	set +e
+	(set -e; "t_$name") > "$work/log" 2>&1 3> "$work/skip"
+	status=$?
+	set -e
+	case $status in
+	0) echo "ok $number - $name" ;;
+	4) echo "ok $number - $name # $(cat "$work/skip")" ;;
+	*) echo "not ok $number - $name"; failed=1 ;;
+	esac
+	sed 's/^/# /' "$work/log"
+	! mountpoint -q "$work/live" || umount "$work/live" || true
+done
+exit $failed

@@ -1,0 +1,245 @@
+# shellcheck shell=bash
+# Fake roots for lspins: what the kernel would show, written by hand. Sourced.
+#
+# Devices and inodes are those of the files made here, so that paths lead to them.
+# The script that sources this sets $work, a directory to make roots in.
+work=${work?}
+
+# Usage: put FILE: standard input to that file of the root.
+put()
+{
+	mkdir -p "$root/$(dirname "$1")"
+	cat > "$root/$1"
+}
+
+# Usage: process PID COMMAND UID [START], where START is in ticks after boot.
+process()
+{
+	local zeros='0 0 0 0 0 0 0 0 0 0 0 0 0 0 0'
+	echo "$2" | put "proc/$1/comm"
+	printf 'Name:\t%s\nUid:\t%s\t%s\t%s\t%s\n' "$2" "$3" "$3" "$3" "$3" |
+		put "proc/$1/status"
+	echo "$1 ($2) S 1 1 $zeros 0 ${4-100} 0 0" | put "proc/$1/stat"
+	mkdir -p "$root/proc/$1/fd"
+	put "proc/$1/file_pins" < /dev/null
+}
+
+# Usage: device FORMAT: of the root; FORMAT is for major and minor.
+device()
+{
+	local number
+	number=$((16#$(stat -c %D "$root")))
+	# shellcheck disable=SC2059
+	printf "$1" $((number >> 8 & 0xfff)) \
+		$(((number & 0xff) | (number >> 12 & 0xfff00)))
+}
+
+# Usage: device_inode PATH: as /proc/locks and the table in debugfs write it.
+device_inode()
+{
+	echo "$(device %02x:%02x):$(stat -c %i "$root$1")"
+}
+
+# Usage: opened PID FD PATH [LEASE]: a descriptor, and the lease it carries.
+opened()
+{
+	ln -s "$3" "$root/proc/$1/fd/$2"
+	printf 'pos:\t0\n' | put "proc/$1/fdinfo/$2"
+	[ $# = 3 ] || printf 'lock:\t1: LAYOUT %s %s 0 EOF\n' "$4" \
+		"$(device_inode "$3")" >> "$root/proc/$1/fdinfo/$2"
+}
+
+# Usage: lease STATE KIND PID PATH
+lease()
+{
+	nr_leases=$((nr_leases + 1))
+	printf '%d: LAYOUT %-9s %s %d %s 0 EOF\n' $nr_leases "$1" "$2" "$3" \
+		"$(device_inode "$4")" >> "$root/proc/locks"
+}
+
+# Usage: region PATH RANGE PID SINCE OWNER [PATH AS SHOWN]
+region()
+{
+	echo "$(device_inode "$1") $2 pid $3 since $4 owner $5 file ${6-$1}" \
+		>> "$root/$table"
+}
+
+# Usage: new_root NAME: with a device, a file system and nothing pinned.
+new_root()
+{
+	table=sys/kernel/debug/layout_pin/pins
+	nr_leases=0
+	root=$work/$1
+	mkdir -p "$root/mnt/pmem" "$root/proc/self"
+	echo 1 | put proc/sys/fs/layout-leases-enable
+	echo 45 | put proc/sys/fs/lease-break-time
+	echo '9000.50 17000.00' | put proc/uptime
+	printf 'cpu 0 0\nbtime 1700000000\n' | put proc/stat
+	echo '1: FLOCK  ADVISORY  WRITE 3545 fe:00:5308565 0 EOF' | put proc/locks
+	put "$table" < /dev/null
+	echo rxe0 | put sys/class/infiniband_verbs/uverbs0/ibdev
+	echo "30 1 $(device %d:%d) / /mnt/pmem rw - ext4 /dev/pmem0 rw" |
+		put proc/self/mountinfo
+}
+
+file()
+{
+	mkdir -p "$root$(dirname "$1")"
+	echo x > "$root$1"
+}
+
+# An ordinary machine: two processes with pins, one of them through the mm too,
+# a breakable lease, a plain lock.
+root_ordinary()
+{
+	new_root ordinary
+	file /mnt/pmem/foo
+	file /mnt/pmem/bar
+	file '/mnt/pmem/a b'
+	file /mnt/pmem/free
+	process 812 ib_write_bw 1000
+	printf '4: /dev/infiniband/uverbs0\n\t%s\n\t%s\n%s\n' /mnt/pmem/foo \
+		'/mnt/pmem/a b' /mnt/pmem/bar | put proc/812/file_pins
+	opened 812 3 /mnt/pmem/foo 'ACTIVE    EXCL 812'
+	process 900 writer 0
+	opened 900 7 /mnt/pmem/bar 'BREAKING  SHARED 900'
+	# A child that inherited a descriptor, and so keeps the lease alive.
+	process 901 child 0
+	opened 901 7 '/mnt/pmem/a b' 'ACTIVE    UNBREAK 812'
+	lease ACTIVE EXCL 812 /mnt/pmem/foo
+	lease ACTIVE UNBREAK 812 '/mnt/pmem/a b'
+	lease ACTIVE UNBREAK 812 /mnt/pmem/bar
+	lease BREAKING SHARED 900 /mnt/pmem/bar
+	region /mnt/pmem/foo 4096-12287 812 5230 /dev/infiniband/uverbs0
+	region /mnt/pmem/foo 8192-16383 812 5231 /dev/infiniband/uverbs0
+	region /mnt/pmem/foo 2097152-4194303 812 5232 /dev/infiniband/uverbs0
+	region '/mnt/pmem/a b' 0-4095 812 5233 /dev/infiniband/uverbs0 \
+		'/mnt/pmem/a\040b'
+	region /mnt/pmem/bar 0-1535 812 5234 mm
+}
+
+# What outlives its process: a zombie whose descriptor another process has, pins
+# in flight, pins of an owner being closed, an unlinked file.
+root_odd()
+{
+	local shown='/mnt/pmem/gone (deleted)'
+	new_root odd
+	file /mnt/pmem/passed
+	file /mnt/pmem/flight
+	file /mnt/pmem/closing
+	file /mnt/pmem/gone
+	process 700 heir 1000
+	printf '9: /dev/infiniband/uverbs0\n\t/mnt/pmem/passed\n\t%s\n' "$shown" |
+		put proc/700/file_pins
+	process 702 sender 1000
+	# The number of a process that ended, used again after it pinned.
+	process 703 later 1000 800000
+	lease ZOMBIE UNBREAK 701 /mnt/pmem/passed
+	lease ZOMBIE EXCL 702 /mnt/pmem/flight
+	region /mnt/pmem/passed 0-4095 701 5230 /dev/infiniband/uverbs0
+	region /mnt/pmem/flight 0-4095 702 8999 /dev/infiniband/uverbs0
+	region /mnt/pmem/closing 0-4095 703 5230 closed
+	region /mnt/pmem/closing 4096-8191 703 5230 /dev/infiniband/uverbs0
+	region /mnt/pmem/gone 0-4095 700 5230 /dev/infiniband/uverbs0 \
+		'/mnt/pmem/gone\040(deleted)'
+}
+
+# A caller who may read one process, and no ranges.
+root_user()
+{
+	new_root user
+	file /mnt/pmem/foo
+	process 812 ib_write_bw 1000
+	printf '4: /dev/infiniband/uverbs0\n\t%s\n\t%s\n' /mnt/pmem/foo \
+		'/mnt/pmem/gone (deleted)' | put proc/812/file_pins
+	process 813 hidden 0
+	chmod 0 "$root/proc/813/file_pins"
+	chmod 0 "$root/$table"
+	lease ACTIVE EXCL 812 /mnt/pmem/foo
+	chmod 755 "$work"
+}
+
+# Many processes that pin one file and one of their own, through one device.
+root_many()
+{
+	local i
+	new_root many
+	file /mnt/pmem/common
+	lease ACTIVE UNBREAK 1 /mnt/pmem/common
+	local key
+	key=$(device_inode /mnt/pmem/common)
+	(cd "$root/proc" && seq -f '%.0f/fd' "$1" | xargs mkdir -p)
+	for ((i = 1; i <= $1; i++)); do
+		echo rank > "$root/proc/$i/comm"
+		printf 'Uid:\t0\n' > "$root/proc/$i/status"
+		printf '4: /dev/infiniband/uverbs0\n\t%s\n\t%s\n' \
+			/mnt/pmem/common "/mnt/pmem/own$i" \
+			> "$root/proc/$i/file_pins"
+		echo "$key 0-4095 pid $i since 100" \
+			"owner /dev/infiniband/uverbs0 file /mnt/pmem/common" >&3
+	done 3>> "$root/$table"
+}
+
+# Nothing but a breakable lease.
+root_breakable()
+{
+	new_root breakable
+	file /mnt/pmem/foo
+	process 900 writer 0
+	opened 900 7 /mnt/pmem/foo 'ACTIVE    SHARED 900'
+	lease ACTIVE SHARED 900 /mnt/pmem/foo
+}
+
+# Characters that the kernel escapes, and those that an output format does.
+root_strange()
+{
+	local name=$'/mnt/pmem/new\nline "\\'
+	new_root strange
+	file "$name"
+	process 812 $'odd\033[1m' 0
+	printf '4: /dev/infiniband/uverbs0\n\t%s\n' "${name/$'\n'/\\012}" |
+		put proc/812/file_pins
+	region "$name" 0-4095 812 5230 /dev/infiniband/uverbs0 \
+		'/mnt/pmem/new\012line\040"\134'
+}
+
+root_damaged()
+{
+	new_root damaged
+	file /mnt/pmem/foo
+	process 812 ib_write_bw 0
+	printf '4: /dev/infiniband/uverbs0\n\t/mnt/pmem/foo\n5: \n6\n\t' |
+		put proc/812/file_pins
+	echo '(' | put proc/812/stat
+	: | put proc/812/status
+	region /mnt/pmem/foo 0-4095 812 5230 /dev/infiniband/uverbs0
+	region /mnt/pmem/foo 8192-4095 812 5230 /dev/infiniband/uverbs0
+	printf 'nonsense\n%s 0-4095 pid' "$(device_inode /mnt/pmem/foo)" \
+		>> "$root/$table"
+	printf '9: LAYOUT ODD EXCL 1 0:0:1 0 EOF\n10: LAYOUT\n' >> "$root/proc/locks"
+}
+
+# Directories of processes of which nothing is left, and a lease of one.
+root_ended()
+{
+	new_root ended
+	file /mnt/pmem/foo
+	process 812 ib_write_bw 0
+	printf '4: /dev/infiniband/uverbs0\n\t/mnt/pmem/foo\n' |
+		put proc/812/file_pins
+	rm "$root/proc/812/comm" "$root/proc/812/status" "$root/proc/812/stat"
+	mkdir "$root/proc/813"
+	lease ACTIVE SHARED 814 /mnt/pmem/foo
+}
+
+root_watch()
+{
+	new_root watch
+	file /mnt/pmem/foo
+	process 812 ib_write_bw 0
+	process 900 writer 0
+	printf '4: /dev/infiniband/uverbs0\n\t/mnt/pmem/foo\n' |
+		put proc/812/file_pins
+	opened 900 7 /mnt/pmem/foo
+	lease ACTIVE SHARED 900 /mnt/pmem/foo
+}
