@@ -15,17 +15,12 @@ number=0 failed=0
 export TZ=UTC LC_ALL=C
 unset COLUMNS
 
-root="" table=""
+root="" table="" pid=""
 # shellcheck disable=SC1091 # is checked on its own
 . lspins/roots.sh
 
 cleanup()
 {
-	local pid
-	for pid in $(jobs -p); do
-		kill "$pid" 2> /dev/null || true
-	done
-	wait
 	! mountpoint -q "$work/live" || umount "$work/live"
 	rm -rf "$work"
 }
@@ -255,7 +250,7 @@ has_lines()
 t_watch()
 {
 	at watch
-	ls_root --watch=0.05 -rn -o PID,PATH > "$work/out" &
+	"$lspins" --sysroot "$root" --watch=0.05 -rn -o PID,PATH > "$work/out" &
 	until_ok has_lines 2
 	: > "$root/proc/812/file_pins"
 	until_ok has_lines 3
@@ -287,11 +282,12 @@ live_mount()
 
 t_live_lease()
 {
-	local pid file=$work/live/file
+	local file=$work/live/file
 	live_mount
 	"$flease" -x "$file" -- sleep 100 &
 	pid=$!
-	until_ok "$lspins" "$file"
+	trap 'kill "$pid"; wait' EXIT
+	until_ok "$lspins" --command sleep "$file"
 	[ "$("$lspins" -rno COMMAND,PID,OWNER,PATH,LEASE,STATE,FSTYPE "$file")" = \
 		"sleep $pid - $file exclusive active ext4" ]
 	ln "$file" "$work/live/hard"
@@ -300,18 +296,20 @@ t_live_lease()
 		grep -qx "To end it: kill $pid"
 	kill "$pid"
 	wait "$pid" || true
+	trap - EXIT
 	expect 3 "$lspins" "$file"
 	umount "$work/live"
 }
 
 t_live_pin()
 {
-	local pid file=$work/live/file columns
+	local file=$work/live/file columns
 	[ -x "$tools/rdma-file" ] || skip no rdma-file
 	../../demo/rxe-up || skip no RDMA device
 	live_mount
 	"$tools/rdma-file" serve "$file" "$work/socket" &
 	pid=$!
+	trap 'kill "$pid"; wait' EXIT
 	until_ok test -S "$work/socket"
 	columns=COMMAND,PID,PATH,LEASE,STATE,RDMA,MRS,REGIONS,PINNED,RANGES
 	[ "$("$lspins" -rnbo "$columns" "$file" | tee /dev/stderr)" = "rdma-file $pid \
@@ -320,6 +318,7 @@ $file exclusive active rxe0 1 1 4194304 0-4194303" ]
 		grep -qx "To end it: kill $pid"
 	kill "$pid"
 	wait "$pid" || true
+	trap - EXIT
 	expect 3 "$lspins" "$file"
 	umount "$work/live"
 }

@@ -184,11 +184,13 @@ int enter_taker_dead(struct world *w)
 /* What the records say of the pin: all of its entry, or its page only. */
 static int check_record(struct world *w)
 {
+	const char *table = "/sys/kernel/debug/layout_pin/pins";
 	char want[128];
 
-	snprintf(want, sizeof(want), "%s %ld-%ld ", w->path, w->unit,
-		 2 * w->unit - 1);
-	need(count_lines("/sys/kernel/debug/layout_pin/pins", want) == 1);
+	snprintf(want, sizeof(want), " %ld-%ld pid ", w->unit, 2 * w->unit - 1);
+	need(count_lines(table, want) == 1);
+	snprintf(want, sizeof(want), " file %s\n", w->path);
+	need(count_lines(table, want) == 1);
 	return 0;
 }
 

@@ -9,6 +9,9 @@
 #include <sys/time.h>
 #include "holes.h"
 
+/* FIXTURE_DATA(layout), in the way that other types are named. */
+#define layout_file	_test_data_layout
+
 /*
  * Blocks that were freed under a user of their page belong to the next file
  * that grows, and its data to that user.
@@ -44,7 +47,7 @@ static void fill_rest(const char *path)
 }
 
 static void blocks_stay(struct __test_metadata *_metadata,
-			FIXTURE_DATA(layout) *self,
+			struct layout_file *self,
 			int (*change)(const char *path))
 {
 	char most[64], rest[64];
@@ -90,7 +93,7 @@ static void each_tick(int sig)
  * Write back the entry of one page all the time, which locks it most of that
  * time if it is huge. Ends by SIGBUS if the file is truncated.
  */
-static int write_back(FIXTURE_DATA(layout) *self)
+static int write_back(struct layout_file *self)
 {
 	signal(SIGALRM, SIG_DFL);
 	for (;;) {
@@ -137,7 +140,7 @@ TEST_F(layout, truncate_beside_fsync_sees_page_in_use)
  * the page in use.
  */
 static void does_not_wait(struct __test_metadata *_metadata,
-			  FIXTURE_DATA(layout) *self,
+			  struct layout_file *self,
 			  int (*change)(int fd, long unit))
 {
 	struct job job;
@@ -243,7 +246,7 @@ static int driver(const struct kind *kind, const char *what)
  * one, then make that anew.
  */
 static void unbind_waits(struct __test_metadata *_metadata,
-			 FIXTURE_DATA(layout) *self, bool mounted)
+			 struct layout_file *self, bool mounted)
 {
 	struct job job;
 	int fds[2];

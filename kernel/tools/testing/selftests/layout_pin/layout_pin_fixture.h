@@ -25,7 +25,9 @@ FIXTURE_VARIANT(layout) {
 	struct kind kind;
 };
 
+#ifndef LAYOUT_PIN_XFS_ONLY
 FIXTURE_VARIANT_ADD(layout, ext4_4k) { .kind = { "ext4", false } };
+#endif
 FIXTURE_VARIANT_ADD(layout, xfs_4k) { .kind = { "xfs", false } };
 #ifndef LAYOUT_PIN_SMALL_ONLY	/* where the size of a mapping is no matter */
 FIXTURE_VARIANT_ADD(layout, ext4_2m) { .kind = { "ext4", true } };

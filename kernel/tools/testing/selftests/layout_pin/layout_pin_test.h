@@ -112,6 +112,20 @@ static inline int kind_umount(const struct kind *kind)
 	return error;
 }
 
+/* "bind" or "unbind" the device, the namespace of the same number. */
+static inline int kind_driver(const struct kind *kind, const char *what)
+{
+	char path[64];
+	int fd, error = 0;
+
+	snprintf(path, sizeof(path), "/sys/bus/nd/drivers/nd_pmem/%s", what);
+	fd = open(path, O_WRONLY);
+	if (dprintf(fd, "namespace%c.0", kind_device(kind)[9]) < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
 static inline char *kind_path(const struct kind *kind, char *path, const char *name)
 {
 	sprintf(path, "%s/%s", kind_dir(kind), name);

@@ -304,6 +304,86 @@ TEST_F(layout, freeze_succeeds_and_unpin_goes_on)
 	close(fd);
 }
 
+TEST_F(layout, dax_flag_may_change_under_pins)
+{
+	struct fsxattr attr;
+	struct pin p;
+
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	p = pin(self->memory, PAGE);
+	ASSERT_EQ(0, p.error);
+	ASSERT_EQ(0, ioctl(self->fd, FS_IOC_FSGETXATTR, &attr));
+	attr.fsx_xflags ^= FS_XFLAG_DAX;
+	EXPECT_EQ(0, ioctl(self->fd, FS_IOC_FSSETXATTR, &attr));
+	EXPECT_EQ(ETXTBSY, ftruncate(self->fd, 0) ? errno : 0);
+	strcpy(self->memory, "still the block");
+	EXPECT_EQ(0, fsync(self->fd));
+	attr.fsx_xflags ^= FS_XFLAG_DAX;
+	EXPECT_EQ(0, ioctl(self->fd, FS_IOC_FSSETXATTR, &attr));
+	unpin(p);
+}
+
+/* EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN have one number. */
+TEST_F(layout, pins_live_through_a_shutdown)
+{
+	__u32 no_flush = 2;
+	struct pin p;
+
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	p = pin(self->memory, PAGE);
+	ASSERT_EQ(0, p.error);
+	ASSERT_EQ(0, ioctl(self->fd, _IOR('X', 125, __u32), &no_flush));
+	EXPECT_NE(0, ftruncate(self->fd, 0));
+	EXPECT_EQ(1, count_pins());
+	EXPECT_EQ(EBUSY, set_lease(self->fd, F_UNLCK));
+	unpin(p);
+	EXPECT_EQ(0, count_pins());
+	let_go(self);
+	ASSERT_EQ(0, kind_umount(&self->kind));
+	/* The journal may be dirty: what comes next replays it. */
+	ASSERT_EQ(0, kind_mount(&self->kind));
+}
+
+static int said_in_the_log(pid_t pid)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command),
+		 "dmesg | grep -q 'layout_pin: removal of pmem[01] waits for process %d, which pinned file'",
+		 pid);
+	return !system(command);
+}
+
+/* The device is gone when the last pin is, and not before. */
+TEST_F(layout, unbind_waits_for_pins_and_says_for_whom)
+{
+	char made[64];
+	struct pin p;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	p = pin(self->memory, PAGE);
+	ASSERT_EQ(0, p.error);
+	let_go(self);
+	pid = fork();
+	if (!pid)
+		_exit(kind_driver(&self->kind, "unbind"));
+	for (status = 0; status < 60 && !said_in_the_log(getpid()); status++)
+		usleep(500000);
+	EXPECT_TRUE(said_in_the_log(getpid()));
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	EXPECT_EQ(1, count_pins());
+	unpin(p);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	ASSERT_EQ(0, kind_umount(&self->kind));
+	ASSERT_EQ(0, kind_driver(&self->kind, "bind"));
+	snprintf(made, sizeof(made), "/tmp/layout_pin.%s", self->kind.fs);
+	unlink(made);
+	ASSERT_EQ(0, kind_mount(&self->kind));
+}
+
 struct change {
 	int fd;
 	int error;

@@ -8,6 +8,7 @@
  */
 #include "layout_pin_test.h"
 #include "kselftest_harness.h"
+#include "churn.h"
 #include "rdma_loop.h"
 #include <dirent.h>
 #include <sys/prctl.h>
@@ -20,12 +21,11 @@
 #define PINNED		TOP "/pinned"
 #define OTHER_NAME	TOP "/other_name"
 #define FILLER		TOP "/filler"
-#define SIZE		(1L << 20)	/* of the region */
+#define SIZE		(512L << 10)	/* of the region */
 #define ROOM		(12L << 20)	/* for files that come and go */
 #define CELL		64		/* bytes; each begins with the key */
 #define CHURNERS	2
 #define NAMES		48		/* of each churner */
-#define CHUNK		(64L << 10)
 #define PHASE		7.0		/* seconds */
 
 struct key {
@@ -63,14 +63,14 @@ FIXTURE_VARIANT(oracle) {
 FIXTURE_VARIANT_ADD(oracle, ext4) {
 	.fs = "ext4",
 	.mkfs = "mkfs.ext4 -q -b 4096 -F /dev/pmem0 64M",
-	.check = "e2fsck -fn /dev/pmem0",
+	.check = "e2fsck -fn /dev/pmem0 >/dev/null",
 	.device = "/dev/pmem0",
 };
 
 FIXTURE_VARIANT_ADD(oracle, xfs) {
 	.fs = "xfs",
 	.mkfs = "mkfs.xfs -q -f -m reflink=0 -d size=300m /dev/pmem1",
-	.check = "xfs_repair -n /dev/pmem1",
+	.check = "xfs_repair -n /dev/pmem1 >/dev/null 2>&1",
 	.device = "/dev/pmem1",
 };
 
@@ -152,39 +152,6 @@ static void scanner(struct tally *tally, int nr)
 	}
 }
 
-static int write_some(int fd, long size)
-{
-	static char data[CHUNK];
-	long at;
-
-	memset(data, 'c', sizeof(data));
-	for (at = 0; at < size; at += CHUNK)
-		if (pwrite(fd, data, CHUNK, at) < 0)
-			return errno;
-	return 0;
-}
-
-static int churn(const char *path, unsigned int dice)
-{
-	int error = 0, fd;
-
-	if (dice % 8 == 7)
-		return unlink(path) && errno != ENOENT ? errno : 0;
-	fd = open(path, O_RDWR | O_CREAT, 0600);
-	if (fd < 0)
-		return errno;
-	if (dice % 8 == 6 && ftruncate(fd, (dice >> 8) % (8 * CHUNK)))
-		error = errno;
-	else if (dice % 8 == 5 &&
-		 fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			   (dice >> 8) % (8 * CHUNK), CHUNK))
-		error = errno;
-	else if (dice % 8 < 5)
-		error = write_some(fd, ((dice >> 8) % 8 + 1) * CHUNK);
-	close(fd);
-	return error;
-}
-
 /* Keeps the file system full, of blocks that just were somebody else's. */
 static void churner(struct tally *tally, int nr)
 {
@@ -255,9 +222,10 @@ static void attacker(struct tally *tally, int nr)
 		else
 			count(&tally->refused[now(tally)]);
 		close(fd);
-		/* Names may come and go. */
+		usleep(2000);
 		if (what)
 			continue;
+		/* Names may come and go. */
 		unlink(OTHER_NAME);
 		if (link(PINNED, OTHER_NAME) && errno != ENOSPC)
 			unexpected(tally, 300, errno);

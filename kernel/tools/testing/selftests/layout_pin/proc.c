@@ -213,14 +213,26 @@ TEST_F(layout, kernel_threads_and_the_dead_are_no_error)
 
 TEST_F(layout, debugfs_has_file_range_process_and_owner)
 {
+	struct timespec now;
+	struct stat st;
 	char want[256];
+	long since = 0;
+	int end = 0;
 	struct pin p;
 
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	p = pin(self->memory + PAGE, 2 * PAGE);
-	sprintf(want, "%s 4096-12287 pid %d owner " OWNER "\n", self->path,
-		getpid());
-	EXPECT_STREQ(want, read_file("/sys/kernel/debug/layout_pin/pins"));
+	ASSERT_EQ(0, fstat(self->fd, &st));
+	sprintf(want, "%02x:%02x:%lu 4096-12287 pid %d since %%ld owner "
+		OWNER " file %s\n%%n", major(st.st_dev), minor(st.st_dev),
+		st.st_ino, getpid(), self->path);
+	read_file("/sys/kernel/debug/layout_pin/pins");
+	EXPECT_EQ(1, sscanf(text, want, &since, &end)) {
+		TH_LOG("%s", text);
+	}
+	EXPECT_EQ((int)strlen(text), end);
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	EXPECT_GE(2, now.tv_sec - since);
 	unpin(p);
 	EXPECT_STREQ("", read_file("/sys/kernel/debug/layout_pin/pins"));
 }

@@ -13,9 +13,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+#include <linux/capability.h>
 #include <infiniband/verbs.h>
 
 #include "kselftest_harness.h"
@@ -278,6 +282,102 @@ TEST_F(rdma, anonymous_memory_needs_no_lease)
 	ASSERT_NE(NULL, mr);
 	EXPECT_EQ(0, ibv_dereg_mr(mr));
 	munmap(memory, SIZE);
+}
+
+/* As somebody without CAP_IPC_LOCK, with room for half of it. */
+static int reg_over_the_limit(struct ibv_pd *pd, void *memory, int fd)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct rlimit limit = { SIZE / 2, SIZE / 2 };
+	struct __user_cap_data_struct data[2];
+
+	if (lease(fd, F_LAYOUT | F_EXCLUSIVE) ||
+	    setrlimit(RLIMIT_MEMLOCK, &limit) ||
+	    syscall(SYS_capget, &header, data))
+		return 255;
+	data[0].effective &= ~(1U << CAP_IPC_LOCK);
+	if (syscall(SYS_capset, &header, data))
+		return 255;
+	return reg(pd, memory) ? 0 : errno;
+}
+
+TEST_F(rdma, over_the_limit_of_locked_memory)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(reg_over_the_limit(self->pd, self->memory, self->fd));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(ENOMEM, WEXITSTATUS(status));
+	EXPECT_EQ(0, lease(self->fd, F_UNLCK));
+	EXPECT_EQ(0, truncate_elsewhere(0));
+}
+
+static double seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static double time_of_reading(void)
+{
+	double start = seconds();
+	char text[4096];
+	int i;
+
+	for (i = 0; i < 200; i++)
+		read_pins(getpid(), text, sizeof(text));
+	return seconds() - start;
+}
+
+/* Twice the time is for noise; a thousand regions would be a thousand times. */
+TEST_F(rdma, reading_costs_by_the_file_not_by_the_region)
+{
+	static struct ibv_mr *mr[1000];
+	double one, many;
+	int i;
+
+	ASSERT_EQ(0, lease(self->fd, F_LAYOUT | F_UNBREAK));
+	mr[0] = reg(self->pd, self->memory);
+	ASSERT_NE(NULL, mr[0]);
+	one = time_of_reading();
+	for (i = 1; i < 1000; i++) {
+		mr[i] = ibv_reg_mr(self->pd, self->memory, 4096,
+				   IBV_ACCESS_LOCAL_WRITE);
+		ASSERT_NE(NULL, mr[i]);
+	}
+	many = time_of_reading();
+	EXPECT_GE(2 * one, many) {
+		TH_LOG("1 region: %.4f s, 1000 regions: %.4f s", one, many);
+	}
+	for (i = 0; i < 1000; i++)
+		EXPECT_EQ(0, ibv_dereg_mr(mr[i]));
+}
+
+/* Whose blocks nobody moves: as on a kernel without leases. */
+TEST_F(rdma, device_dax_needs_no_lease)
+{
+	struct ibv_mr *mr;
+	void *memory;
+	int fd;
+
+	if (access("/dev/dax1.0", F_OK))
+		ASSERT_EQ(0, system("ndctl create-namespace -f -e namespace1.0 "
+				    "-m devdax --align=2M >/dev/null"));
+	fd = open("/dev/dax1.0", O_RDWR);
+	ASSERT_LE(0, fd);
+	memory = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, memory);
+	mr = reg(self->pd, memory);
+	ASSERT_NE(NULL, mr);
+	EXPECT_EQ(0, ibv_dereg_mr(mr));
+	munmap(memory, 2 * SIZE);
+	close(fd);
 }
 
 TEST_HARNESS_MAIN

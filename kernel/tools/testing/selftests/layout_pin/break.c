@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Breakable leases while they are broken: what the holder can still do, who is
+ * asked, and that the wait has an end whatever the holder does.
+ */
+#define LAYOUT_PIN_SMALL_ONLY
+#include "layout_pin_fixture.h"
+#include <linux/fs.h>
+
+#define UNBREAK		(F_LAYOUT | F_UNBREAK)
+#define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
+
+static volatile sig_atomic_t asked;
+static volatile sig_atomic_t retaken = -1;
+static int handler_fd;
+
+static void count_signal(int sig)
+{
+	asked++;
+}
+
+static void write_and_let_go(int sig)
+{
+	asked++;
+	if (pwrite(handler_fd, "last words", 10, 0) == 10)
+		fcntl(handler_fd, F_SETLEASE, F_UNLCK);
+}
+
+static void let_go_and_take_again(int sig)
+{
+	asked++;
+	fcntl(handler_fd, F_SETLEASE, F_UNLCK);
+	retaken = set_lease(handler_fd, F_LAYOUT);
+}
+
+/* A holder in another process that handles its signal so, until it is killed. */
+static pid_t hold(const char *path, void (*handler)(int), int *shared)
+{
+	int tell[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe(tell))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		handler_fd = open(path, O_RDWR);
+		signal(SIGIO, handler);
+		if (set_lease(handler_fd, F_LAYOUT) ||
+		    write(tell[1], "x", 1) != 1)
+			_exit(1);
+		for (;;) {
+			pause();
+			shared[0] = asked;
+			shared[1] = retaken;
+		}
+	}
+	close(tell[1]);
+	if (read(tell[0], &byte, 1) != 1)
+		pid = -1;
+	close(tell[0]);
+	return pid;
+}
+
+static int *shared_memory(void)
+{
+	return mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* Nobody waits for a lease with the inode locked. */
+TEST_F(layout, holder_may_write_before_it_lets_go)
+{
+	int *seen = shared_memory();
+	pid_t pid = hold(self->path, write_and_let_go, seen);
+	double start = seconds();
+
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(0, truncate(self->path, self->unit) ? errno : 0);
+	EXPECT_GE(5.0, seconds() - start);
+	pid = (end(pid), hold(self->path, write_and_let_go, seen));
+	ASSERT_LT(0, pid);
+	start = seconds();
+	EXPECT_EQ(0, fallocate(self->fd, FALLOC_FL_PUNCH_HOLE |
+			       FALLOC_FL_KEEP_SIZE, 0, self->unit));
+	EXPECT_GE(5.0, seconds() - start);
+	end(pid);
+}
+
+/* The natural handler takes it again at once: not before the change is done. */
+TEST_F(layout, lease_is_not_taken_again_under_a_break)
+{
+	int *seen = shared_memory();
+	pid_t pid = hold(self->path, let_go_and_take_again, seen);
+	double start = seconds();
+
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(0, truncate(self->path, self->unit) ? errno : 0);
+	EXPECT_GE(5.0, seconds() - start);
+	while (!*(volatile int *)seen)
+		usleep(1000);
+	EXPECT_EQ(1, seen[0]);
+	EXPECT_EQ(EAGAIN, seen[1]);
+	EXPECT_EQ(0, set_lease(self->fd, F_LAYOUT));
+	end(pid);
+}
+
+/* An unbreakable one may be had meanwhile: then the change is refused. */
+TEST_F(layout, unbreakable_lease_under_a_break_refuses_the_change)
+{
+	int *seen = shared_memory(), status;
+	pid_t holder = hold(self->path, count_signal, seen);
+	pid_t pid = fork();
+
+	ASSERT_LT(0, holder);
+	if (!pid)
+		_exit(truncate(self->path, 0) ? errno : 0);
+	while (!*(volatile int *)seen)
+		usleep(1000);
+	ASSERT_EQ(0, set_lease(self->fd, UNBREAK));
+	/* Not by going down to a breakable kind that nobody was asked for. */
+	EXPECT_EQ(EAGAIN, set_lease(self->fd, F_LAYOUT));
+	end(holder);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(ETXTBSY, WEXITSTATUS(status));
+}
+
+/* Who takes it again is who is asked. */
+TEST_F(layout, signal_goes_to_who_took_it_last)
+{
+	int *seen = shared_memory(), tell[2];
+	char byte;
+	pid_t pid;
+
+	asked = 0;
+	signal(SIGIO, count_signal);
+	ASSERT_EQ(0, set_lease(self->fd, F_LAYOUT));
+	ASSERT_EQ(0, pipe(tell));
+	pid = fork();
+	if (!pid) {
+		handler_fd = self->fd;
+		signal(SIGIO, write_and_let_go);
+		if (set_lease(self->fd, F_LAYOUT) || write(tell[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+		seen[0] = asked;
+		pause();
+	}
+	ASSERT_EQ(1, read(tell[0], &byte, 1));
+	EXPECT_EQ(0, elsewhere(truncate(self->path, 0) ? errno : 0));
+	while (!*(volatile int *)seen)
+		usleep(1000);
+	EXPECT_EQ(1, seen[0]);
+	EXPECT_EQ(0, asked);
+	end(pid);
+	close(tell[0]);
+	close(tell[1]);
+}
+
+/* Each of several holders is asked once, and all are waited for. */
+TEST_F(layout, every_holder_is_asked_once)
+{
+	int *seen[3], i;
+	pid_t pid[3];
+
+	for (i = 0; i < 3; i++) {
+		seen[i] = shared_memory();
+		pid[i] = hold(self->path, write_and_let_go, seen[i]);
+		ASSERT_LT(0, pid[i]);
+	}
+	EXPECT_EQ(0, truncate(self->path, 0) ? errno : 0);
+	EXPECT_EQ(0, count_locks("LAYOUT"));
+	for (i = 0; i < 3; i++) {
+		while (!*(volatile int *)seen[i])
+			usleep(1000);
+		EXPECT_EQ(1, seen[i][0]);
+		end(pid[i]);
+	}
+}
+
+/* Growth, writes and stores ask nobody. */
+TEST_F(layout, what_moves_no_block_asks_nobody)
+{
+	int *seen = shared_memory();
+	pid_t pid = hold(self->path, count_signal, seen);
+
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(4, pwrite(self->fd, "text", 4, 0));
+	EXPECT_EQ(0, ftruncate(self->fd, (UNITS + 1) * self->unit));
+	EXPECT_EQ(0, fallocate(self->fd, 0, 0, (UNITS + 2) * self->unit));
+	*self->memory = 'x';
+	EXPECT_EQ(0, fsync(self->fd));
+	usleep(100000);
+	EXPECT_EQ(0, seen[0]);
+	end(pid);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Files whose blocks are shared, exchanged, or about to be: what XFS refuses,
+ * how sharing ends, and that nothing of it can be done behind a lease. ext4 has
+ * no reflink.
+ */
+#define LAYOUT_PIN_SMALL_ONLY
+#define LAYOUT_PIN_XFS_ONLY
+#include "layout_pin_fixture.h"
+#include <linux/fs.h>
+#include <xfs/xfs.h>
+
+#define UNBREAK		(F_LAYOUT | F_UNBREAK)
+#define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
+
+/* Newer than the distribution's header; of fs/xfs/libxfs/xfs_fs.h. */
+struct exchange_range {
+	__s32 file1_fd;
+	__u32 pad;
+	__u64 file1_offset;
+	__u64 file2_offset;
+	__u64 length;
+	__u64 flags;
+};
+
+struct commit_range {
+	struct exchange_range range;
+	__u64 file2_freshness[6];
+};
+
+#define IOC_EXCHANGE_RANGE	_IOW('X', 129, struct exchange_range)
+#define IOC_START_COMMIT	_IOR('X', 130, struct commit_range)
+#define IOC_COMMIT_RANGE	_IOW('X', 131, struct commit_range)
+
+static int open_other(FIXTURE_DATA(layout) *self, char *path)
+{
+	return make_file(kind_path(&self->kind, path, "other"), self->unit);
+}
+
+TEST_F(layout, file_that_shares_takes_no_unbreakable_lease)
+{
+	char path[64];
+	int other;
+
+	memset(self->memory, 'a', UNITS * self->unit);
+	other = open_other(self, path);
+	ASSERT_EQ(0, ioctl(other, FICLONE, self->fd));
+	EXPECT_EQ(EOPNOTSUPP, set_lease(self->fd, UNBREAK));
+	EXPECT_EQ(EOPNOTSUPP, set_lease(self->fd, EXCLUSIVE));
+	EXPECT_EQ(EOPNOTSUPP, set_lease(other, EXCLUSIVE));
+	EXPECT_EQ(F_UNLCK, fcntl(self->fd, F_GETLEASE));
+	EXPECT_EQ(0, set_lease(self->fd, F_LAYOUT));
+	EXPECT_EQ(EOPNOTSUPP, set_lease(self->fd, UNBREAK));
+	EXPECT_EQ(F_LAYOUT, fcntl(self->fd, F_GETLEASE));
+	close(other);
+	unlink(path);
+}
+
+TEST_F(layout, unsharing_all_of_it_clears_that)
+{
+	char path[64];
+	struct pin p;
+	int other;
+
+	memset(self->memory, 'a', UNITS * self->unit);
+	other = open_other(self, path);
+	ASSERT_EQ(0, ioctl(other, FICLONE, self->fd));
+	ASSERT_EQ(0, fallocate(self->fd, FALLOC_FL_UNSHARE_RANGE, 0,
+			       UNITS * self->unit));
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	p = pin(self->memory, UNITS * self->unit);
+	EXPECT_EQ(0, p.error);
+	unpin(p);
+	close(other);
+	unlink(path);
+}
+
+/* A lease without pins, then sharing, then a pin: the second step fails. */
+TEST_F(layout, sharing_does_not_come_in_behind_a_lease)
+{
+	char path[64];
+	struct pin p;
+	int other;
+
+	memset(self->memory, 'a', UNITS * self->unit);
+	other = open_other(self, path);
+	ASSERT_EQ(0, set_lease(self->fd, UNBREAK));
+	EXPECT_EQ(-1, ioctl(other, FICLONE, self->fd));
+	EXPECT_EQ(ETXTBSY, errno);
+	p = pin(self->memory, self->unit);
+	EXPECT_EQ(0, p.error);
+	EXPECT_EQ(4, pwrite(self->fd, "text", 4, 0));
+	EXPECT_EQ(0, memcmp(self->memory, "text", 4));
+	unpin(p);
+	ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
+	EXPECT_EQ(0, ioctl(other, FICLONE, self->fd));
+	close(other);
+	unlink(path);
+}
+
+/* A part of a file that shares with another part of itself. */
+TEST_F(layout, sharing_with_itself_is_sharing)
+{
+	struct file_clone_range range = { .src_fd = self->fd };
+
+	memset(self->memory, 'a', UNITS * self->unit);
+	range.src_length = self->unit;
+	range.dest_offset = 2 * self->unit;
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	EXPECT_EQ(-1, ioctl(self->fd, FICLONERANGE, &range));
+	EXPECT_EQ(ETXTBSY, errno);
+	ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
+	ASSERT_EQ(0, ioctl(self->fd, FICLONERANGE, &range));
+	EXPECT_EQ(EOPNOTSUPP, set_lease(self->fd, EXCLUSIVE));
+}
+
+/* With a feature that the distribution's mkfs cannot switch on. */
+static int mount_with_exchange(FIXTURE_DATA(layout) *self)
+{
+	let_go(self);
+	if (kind_umount(&self->kind) ||
+	    system("mkfs.xfs -q -f -d su=2m,sw=1 /dev/pmem1 && "
+		   "f=$(xfs_db -r -c 'sb 0' -c 'p features_incompat' /dev/pmem1) && "
+		   "xfs_db -x -c 'sb 0' -c \"write -d features_incompat "
+		   "$(printf '0x%x' $((${f##*= } | 0x40)))\" /dev/pmem1 >/dev/null") ||
+	    mount("/dev/pmem1", kind_dir(&self->kind), "xfs", 0, "dax"))
+		return -1;
+	self->fd = make_file(self->path, self->unit);
+	self->memory = map_file(self->fd, self->unit);
+	return 0;
+}
+
+static int exchange(int a, int b, long size)
+{
+	struct exchange_range args = { .file1_fd = a, .length = size };
+
+	return ioctl(b, IOC_EXCHANGE_RANGE, &args) ? errno : 0;
+}
+
+static int commit(int a, int b, long size)
+{
+	struct commit_range args = { };
+
+	if (ioctl(b, IOC_START_COMMIT, &args))
+		return errno;
+	args.range = (struct exchange_range){ .file1_fd = a, .length = size };
+	return ioctl(b, IOC_COMMIT_RANGE, &args) ? errno : 0;
+}
+
+TEST_F(layout, ranges_are_not_exchanged_under_a_lease)
+{
+	char path[64];
+	int other, i;
+	long size;
+
+	ASSERT_EQ(0, mount_with_exchange(self));
+	size = UNITS * self->unit;
+	other = open_other(self, path);
+	ASSERT_EQ(0, exchange(other, self->fd, size));
+	ASSERT_EQ(0, commit(other, self->fd, size));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, set_lease(self->fd, i ? EXCLUSIVE : UNBREAK));
+		EXPECT_EQ(ETXTBSY, exchange(other, self->fd, size));
+		EXPECT_EQ(ETXTBSY, exchange(self->fd, other, size));
+		EXPECT_EQ(ETXTBSY, commit(other, self->fd, size));
+		EXPECT_EQ(ETXTBSY, commit(self->fd, other, size));
+	}
+	ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
+	EXPECT_EQ(0, exchange(other, self->fd, size));
+	close(other);
+	unlink(path);
+	unlink("/tmp/layout_pin.xfs");	/* to be made anew */
+}
+
+TEST_HARNESS_MAIN
