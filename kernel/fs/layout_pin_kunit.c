@@ -303,6 +303,7 @@ static struct kunit_suite layout_pin_suite = {
 	.name = "layout_pin",
 	.test_cases = layout_pin_cases,
 };
+
 kunit_test_suite(layout_pin_suite);
 
 MODULE_DESCRIPTION("KUnit tests of layout leases");

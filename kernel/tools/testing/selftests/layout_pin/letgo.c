@@ -182,7 +182,8 @@ TEST_F(layout, pins_follow_the_owner_by_pidfd)
 	for (fd = 3; fd < 64 && owner < 0; fd++) {
 		snprintf(name, sizeof(name), "/proc/%d/fd/%d", holder.pid, fd);
 		size = readlink(name, target, sizeof(target) - 1);
-		if (size > 0 && (target[size] = 0, strstr(target, "gup_test")))
+		target[size > 0 ? size : 0] = 0;
+		if (strstr(target, "gup_test"))
 			owner = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
 	}
 	ASSERT_LE(0, owner);
