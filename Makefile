@@ -2,6 +2,7 @@
 
 VERSION ?= 6.12
 TESTS ?=
+KERNEL_VARIANT ?= debug
 selftests = kernel/tools/testing/selftests/layout_pin
 
 .PHONY: help demo check lint patches-check tools selftests clean
@@ -9,6 +10,8 @@ selftests = kernel/tools/testing/selftests/layout_pin
 help:
 	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
 	@echo 'make check [TESTS=N] build the debug kernel and run the tests (named N)'
+	@echo 'make check KERNEL_VARIANT=stock'
+	@echo '                     the holes of the unpatched kernel: these tests fail there'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck, mandoc'
 	@echo 'make patches-check   build the kernel after each patch of the series'
 	@echo 'make clean           remove build/'
@@ -22,14 +25,16 @@ demo:
 
 check:
 	vm/install
-	vm/build --variant debug --kernel $(VERSION)
+	vm/build --variant $(KERNEL_VARIANT:stock=stock-debug) --kernel $(VERSION)
 	$(MAKE) --no-print-directory tools selftests
-	TESTS='$(TESTS)' vm/check --kernel $(VERSION)
+	TESTS='$(TESTS)' KERNEL_VARIANT=$(KERNEL_VARIANT:stock=stock-debug) \
+		vm/check --kernel $(VERSION)
 
 tools:
 	@test ! -e tools/Makefile || $(MAKE) --no-print-directory -C tools
 
 selftests:
+	@vm/fetch $(VERSION)
 	@test ! -e $(selftests)/Makefile || $(MAKE) --no-print-directory -C $(selftests)
 
 lint:

@@ -2,12 +2,12 @@
 /*
  * The inside of vm/powercut, not a test of its own:
  *
- *	powercut_file run DIR KEY	writes a file in DIR, partly by RDMA under a
- *					layout lease, partly by its mapping, again and
- *					again; says "synced NUMBER" after each fsync,
- *					while other files come and go
+ *	powercut_file run DIR KEY
+ *		writes a file in DIR, partly by RDMA under a layout lease,
+ *		partly by its mapping, again and again, while other files come
+ *		and go; says "synced NUMBER" after each fsync
  *	powercut_file check DIR KEY NUMBER
- *					is what was there at that fsync still there?
+ *		is what was there at that fsync still there?
  */
 #include "layout_pin_test.h"
 #include "churn.h"
@@ -19,15 +19,15 @@
 #define NAMES	32
 
 struct cell {
-	uint64_t key;
-	uint32_t number;	/* of the fsync that comes next */
-	uint32_t index;
+	__u64 key;
+	__u32 number;	/* of the fsync that comes next */
+	__u32 index;
 	char fill[48];
 };
 
 #define CELLS	(SIZE / (long)sizeof(struct cell))
 
-static void fill(struct cell *cells, uint64_t key, uint32_t number, long first)
+static void fill(struct cell *cells, __u64 key, __u32 number, long first)
 {
 	long i;
 
@@ -76,11 +76,11 @@ static char *make_leased(const char *dir, const char *name, int *fd)
 	return memory;
 }
 
-static int run(const char *dir, uint64_t key)
+static int run(const char *dir, __u64 key)
 {
 	char path[256], *memory, *other;
 	struct rdma_loop loop;
-	uint32_t number;
+	__u32 number;
 	int fd, other_fd;
 
 	start_churn(dir);
@@ -110,10 +110,10 @@ static int run(const char *dir, uint64_t key)
 }
 
 /* Each cell is of the last fsync or of what was being written after it. */
-static int check(const char *dir, uint64_t key, uint32_t least)
+static int check(const char *dir, __u64 key, __u32 least)
 {
 	struct cell *cells = malloc(2 * SIZE);
-	uint32_t low = ~0U, high = 0;
+	__u32 low = ~0U, high = 0;
 	char path[256];
 	long i;
 	int fd;
@@ -145,6 +145,7 @@ int main(int argc, char **argv)
 	if (argc == 5 && !strcmp(argv[1], "check"))
 		return check(argv[2], strtoull(argv[3], NULL, 0),
 			     strtoul(argv[4], NULL, 0));
-	fprintf(stderr, "Usage: powercut_file run DIR KEY | check DIR KEY NUMBER\n");
+	fprintf(stderr, "Usage: powercut_file run DIR KEY\n"
+			"       powercut_file check DIR KEY NUMBER\n");
 	return 2;
 }

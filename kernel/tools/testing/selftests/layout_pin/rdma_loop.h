@@ -38,8 +38,10 @@ static inline int loop_open_device(struct rdma_loop *loop)
 
 	if (system("rdma link show rxe0/1 >/dev/null 2>&1") &&
 	    system("(ip link add dummy0 type dummy; "
-		   "ip addr add 10.9.0.1/24 dev dummy0; ip link set dummy0 up; "
-		   "rdma link add rxe0 type rxe netdev dummy0) >/dev/null 2>&1"))
+		   "ip addr add 10.9.0.1/24 dev dummy0; "
+		   "ip link set dummy0 up; "
+		   "rdma link add rxe0 type rxe netdev dummy0) "
+		   ">/dev/null 2>&1"))
 		return ENODEV;
 	list = ibv_get_device_list(&nr);
 	for (i = 0; list && i < nr; i++)
@@ -53,7 +55,7 @@ static inline int loop_open_device(struct rdma_loop *loop)
 /* The last address that is IPv4: the one given to the interface. */
 static inline int loop_find_gid(struct rdma_loop *loop)
 {
-	static const uint8_t ipv4[12] = { [10] = 0xff, [11] = 0xff };
+	static const unsigned char ipv4[12] = { [10] = 0xff, [11] = 0xff };
 	union ibv_gid gid;
 	int i;
 
