@@ -221,8 +221,8 @@ bool layout_lease_conflict(unsigned int held, unsigned int asked)
  *
  * Context: flc_lock held.
  * Return: 0, -EINVAL if the open file has a lease of the other family (plain or
- *	layout), -EAGAIN if somebody else's lease stands against it, or if it
- *	is breakable and leases are being broken.
+ *	layout), -EAGAIN if somebody else's lease stands against it, or while
+ *	leases are being broken.
  */
 int layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 {
@@ -245,8 +245,7 @@ int layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 	}
 	if (!user)
 		return 0;
-	if (ctx->flc_layout && ctx->flc_layout->breakers &&
-	    !(fl->c.flc_flags & FL_UNBREAK))
+	if (ctx->flc_layout && ctx->flc_layout->breakers)
 		return -EAGAIN;
 	if (mine) {
 		mine->fl_layout->want = fl->c.flc_flags;

@@ -69,7 +69,7 @@ int __layout_pin_check_all(struct inode *inode)
 }
 EXPORT_SYMBOL_GPL(__layout_pin_check_all);
 
-/* While there are breakers, no new breakable lease is granted. */
+/* While there are breakers, no layout lease is granted. */
 static void layout_breaker(struct inode *inode, int by)
 {
 	struct file_lock_context *ctx = locks_inode_context(inode);

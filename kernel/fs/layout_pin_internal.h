@@ -34,7 +34,7 @@
  * struct layout_ctx - pins of one inode; hangs off its file_lock_context
  * @pins: records, by page offset
  * @links: who has this file pinned; under layout_table_lock
- * @breakers: how many wait for breakable leases; no new one is granted then
+ * @breakers: how many wait for breakable leases; none is granted meanwhile
  */
 struct layout_ctx {
 	struct rb_root_cached pins;

@@ -71,6 +71,7 @@ release()
 	holder=""
 }
 
+chmod 755 "$dir"
 mkdir "$dir/dax"
 if ! mkfs.ext4 -q -b 4096 -F /dev/pmem0 || ! mount -o dax /dev/pmem0 "$dir/dax"; then
 	echo "Bail out! no DAX file system"

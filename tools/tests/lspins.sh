@@ -1,5 +1,7 @@
 #!/bin/bash
-# lspins against fake roots and golden files, then against the running kernel.
+# lspins against fake roots and golden files, or, called as lspins-live.sh, against
+# the running kernel, as root in the machine under test.
+# Runs on the host: it needs no kernel of ours.
 #
 # TESTS=name runs only tests whose name has it; UPDATE=1 writes the golden files;
 # TOOLS is the directory of the programs.
@@ -324,22 +326,28 @@ $file exclusive active rxe0 1 1 4194304 0-4194303" ]
 }
 
 tests=(table all_columns add_column json strange_names by_file filters exit_status
-	explain unprivileged no_debugfs damaged ended many watch list_columns
-	live_lease live_pin)
+	explain unprivileged no_debugfs damaged ended many watch list_columns)
+live=""
+if [ "$(basename "$0")" = lspins-live.sh ]; then
+	live=1
+	tests=(live_lease live_pin)
+fi
 selected=()
 for name in "${tests[@]}"; do
-	[[ $name == *"${TESTS-}"* || lspins == "${TESTS-}" ]] && selected+=("$name")
+	[[ $name == *"${TESTS-}"* || lspins == "${TESTS-}" || lspins-live == "${TESTS-}" ]] && selected+=("$name")
 done
 
-root_ordinary
-root_odd
-root_user
-root_breakable
-root_strange
-root_damaged
-root_ended
-root_watch
-root_many 1000
+if [ -z "$live" ]; then
+	root_ordinary
+	root_odd
+	root_user
+	root_breakable
+	root_strange
+	root_damaged
+	root_ended
+	root_watch
+	root_many 1000
+fi
 
 # Each test in a shell of its own, where the first command that fails ends it.
 echo 'TAP version 13'

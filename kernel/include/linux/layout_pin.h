@@ -144,8 +144,8 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
  * @error: what the file system answered; replaced if waiting fails
  * @breaking: state of the loop; false before the first try
  *
- * Meanwhile, and until the change was tried again, nobody is granted a new
- * breakable lease, so that the wait has an end: lease-break-time.
+ * Meanwhile, and until the change was tried again, nobody is granted a layout
+ * lease, so that the wait has an end: lease-break-time.
  *
  * Context: may sleep; no lock of the inode held.
  * Return: true if the change is to be tried again; false if @error stands.

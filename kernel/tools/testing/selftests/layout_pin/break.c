@@ -111,8 +111,8 @@ TEST_F(layout, lease_is_not_taken_again_under_a_break)
 	end(pid);
 }
 
-/* An unbreakable one may be had meanwhile: then the change is refused. */
-TEST_F(layout, unbreakable_lease_under_a_break_refuses_the_change)
+/* Whoever asks meanwhile has to ask again, whatever the kind. */
+TEST_F(layout, no_lease_is_had_under_a_break)
 {
 	int *seen = shared_memory(), status;
 	pid_t holder = hold(self->path, count_signal, seen);
@@ -123,12 +123,13 @@ TEST_F(layout, unbreakable_lease_under_a_break_refuses_the_change)
 		_exit(truncate(self->path, 0) ? errno : 0);
 	while (!*(volatile int *)seen)
 		usleep(1000);
-	ASSERT_EQ(0, set_lease(self->fd, UNBREAK));
-	/* Not by going down to a breakable kind that nobody was asked for. */
 	EXPECT_EQ(EAGAIN, set_lease(self->fd, F_LAYOUT));
+	EXPECT_EQ(EAGAIN, set_lease(self->fd, UNBREAK));
+	EXPECT_EQ(EAGAIN, set_lease(self->fd, EXCLUSIVE));
 	end(holder);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(ETXTBSY, WEXITSTATUS(status));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 }
 
 /* Who takes it again is who is asked. */

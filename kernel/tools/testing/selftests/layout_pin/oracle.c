@@ -63,7 +63,7 @@ FIXTURE_VARIANT(oracle) {
 FIXTURE_VARIANT_ADD(oracle, ext4) {
 	.fs = "ext4",
 	.mkfs = "mkfs.ext4 -q -b 4096 -F /dev/pmem0 64M",
-	.check = "e2fsck -fn /dev/pmem0 >/dev/null",
+	.check = "e2fsck -fn /dev/pmem0 >/dev/null 2>&1",
 	.device = "/dev/pmem0",
 };
 
