@@ -5,7 +5,7 @@ TESTS ?=
 KERNEL_VARIANT ?= debug
 selftests = kernel/tools/testing/selftests/layout_pin
 
-.PHONY: help demo check lint patches-check tools selftests clean
+.PHONY: help demo check lint series patches-check tools selftests clean
 
 help:
 	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
@@ -14,6 +14,7 @@ help:
 	@echo '                     the holes of the unpatched kernel: these tests fail there'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck, mandoc'
 	@echo 'make patches-check   build the kernel after each patch of the series'
+	@echo 'make series          the patches as mails, new files in them, with a cover letter'
 	@echo 'make clean           remove build/'
 	@echo 'vm/run --help        run a command in the machine under test'
 
@@ -40,6 +41,10 @@ selftests:
 lint:
 	vm/fetch $(VERSION)
 	vm/lint $(VERSION)
+
+series:
+	vm/install
+	vm/series $(VERSION)
 
 patches-check:
 	vm/install

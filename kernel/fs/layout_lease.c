@@ -457,13 +457,15 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 	if (unbreakable && !static_key_enabled(&layout_pin_used))
 		static_branch_enable(&layout_pin_used);
 
-	inode_lock_shared(inode);
+	/* A change that waits for short references may hold it for long. */
+	if (down_read_killable(&inode->i_rwsem))
+		return -EINTR;
 	error = layout_setlease_allowed(filp, unbreakable);
 	if (!error && allowed)
 		error = allowed(inode, unbreakable);
 	if (!error)
 		error = generic_setlease(filp, F_RDLCK, flp, priv);
-	inode_unlock_shared(inode);
+	up_read(&inode->i_rwsem);
 	if (!error)
 		trace_lease_set(inode, arg);
 	return error;
@@ -484,6 +486,7 @@ EXPORT_SYMBOL_GPL(layout_setlease_if);
  * Return: as generic_setlease(), and for layout leases: -EBADF if an unbreakable
  *	one is asked for through a descriptor not open for writing, -ETXTBSY
  *	for an active swap file, -EINVAL if layout leases are switched off,
+ *	-EINTR if the process is killed while it waits for the inode lock,
  *	-EAGAIN, -EBUSY and -EINVAL as layout_lease_grant() and
  *	layout_lease_change().
  */

@@ -274,6 +274,8 @@ static inline struct holder start_holder(const char *path, int arg, long unit,
 
 static inline void end_holder(struct holder holder)
 {
+	if (holder.pid <= 0)	/* there is none; not everybody */
+		return;
 	kill(holder.pid, SIGKILL);
 	waitpid(holder.pid, NULL, 0);
 }
