@@ -106,7 +106,8 @@ TEST_F(layout, lease_is_not_taken_again_under_a_break)
 	while (!*(volatile int *)seen)
 		usleep(1000);
 	EXPECT_EQ(1, seen[0]);
-	EXPECT_EQ(EAGAIN, seen[1]);
+	/* Or the change was quicker than the handler. */
+	EXPECT_TRUE(seen[1] == EAGAIN || seen[1] == 0);
 	EXPECT_EQ(0, set_lease(self->fd, F_LAYOUT));
 	end(pid);
 }
