@@ -3,9 +3,10 @@
 VERSION ?= 6.12
 TESTS ?=
 KERNEL_VARIANT ?= debug
+FLAVOUR ?= cloud
 selftests = kernel/tools/testing/selftests/layout_pin
 
-.PHONY: help demo check lint series patches-check tools selftests clean
+.PHONY: help demo check lint series patches-check deb deb-check tools selftests clean
 
 help:
 	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
@@ -15,6 +16,9 @@ help:
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck, mandoc'
 	@echo 'make patches-check   build the kernel after each patch of the series'
 	@echo 'make series          the patches as mails, new files in them, with a cover letter'
+	@echo 'make deb [FLAVOUR=full]'
+	@echo '                     Debian packages of the kernel and of the tools; takes hours'
+	@echo 'make deb-check       build, install and boot such packages, small ones'
 	@echo 'make clean           remove build/'
 	@echo 'vm/run --help        run a command in the machine under test'
 
@@ -49,6 +53,14 @@ series:
 patches-check:
 	vm/install
 	vm/patches-check $(VERSION)
+
+deb:
+	vm/install deb
+	vm/deb --flavour $(FLAVOUR) --kernel $(VERSION)
+
+deb-check:
+	vm/install deb
+	vm/deb-check --kernel $(VERSION)
 
 clean:
 	rm -rf build

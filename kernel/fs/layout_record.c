@@ -80,13 +80,15 @@ static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
 struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 				  pgoff_t first, pgoff_t last)
 {
-	struct file_lock_context *ctx = locks_inode_context(inode);
 	struct layout_spare spare = { };
+	struct file_lock_context *ctx;
 	struct layout_pin *pin;
 	int error;
 
 	if (!layout_pin_inode(inode))
 		return ERR_PTR(-EOPNOTSUPP);
+	/* Not before: it may come at any time, and then stays. */
+	ctx = locks_inode_context(inode);
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	if (!pin)
 		return ERR_PTR(-ENOMEM);

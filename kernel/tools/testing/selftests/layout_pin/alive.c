@@ -4,7 +4,7 @@
  * taker is dead; and leases taken while others take them or change the file.
  */
 #include "identity.h"
-#include <sys/socket.h>
+#include "descriptor.h"
 #include <linux/io_uring.h>
 
 #define RACE		3.0	/* seconds */
@@ -12,39 +12,6 @@
 static int active(void)
 {
 	return count_locks("LAYOUT ACTIVE    EXCL");
-}
-
-static int send_descriptor(int to, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { };
-	struct iovec iov = { .iov_base = "x", .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(int));
-	return sendmsg(to, &message, 0) == 1 ? 0 : errno;
-}
-
-static int receive_descriptor(int from)
-{
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	if (recvmsg(from, &message, 0) != 1 || !CMSG_FIRSTHDR(&message))
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
-	return fd;
 }
 
 static int receive_and_pin(int from, long unit)
@@ -116,7 +83,7 @@ TEST_F(layout, descriptor_got_by_pidfd_gives_no_right)
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(EXCLUSIVE, fcntl(fd, F_GETLEASE));
 	EXPECT_EQ(EOPNOTSUPP, try_pin(self->memory));
-	finish(holder);
+	end_holder(holder);
 	EXPECT_EQ(1, active());
 	EXPECT_EQ(ETXTBSY, truncate(self->path, 0) ? errno : 0);
 	EXPECT_EQ(EOPNOTSUPP, try_pin(self->memory));

@@ -207,7 +207,7 @@ TEST_F(layout, pid_namespace_has_numbers_of_its_own)
 	EXPECT_EQ(0, locks_of("ACTIVE    EXCL", 1));
 	EXPECT_EQ(1, shown(holder.pid, self->path));
 	EXPECT_EQ(ETXTBSY, truncated(self->path));
-	finish(holder);
+	end_holder(holder);
 	EXPECT_TRUE(settle());
 	EXPECT_EQ(0, truncated(self->path));
 }
@@ -246,14 +246,14 @@ TEST_F(layout, user_namespace_gives_no_capability)
 	ASSERT_EQ(0, fchown(self->fd, NOBODY, NOBODY));
 	holder = start(0, take_in_user_namespace, self);
 	EXPECT_EQ(EACCES, holder.error);
-	finish(holder);
+	end_holder(holder);
 	EXPECT_EQ(0, count_locks("LAYOUT"));
 
 	ASSERT_EQ(0, fchown(self->fd, 0, 0));
 	holder = start(0, take_in_user_namespace, self);
 	EXPECT_EQ(0, holder.error);
 	EXPECT_EQ(1, locks_of("ACTIVE    EXCL", holder.pid));
-	finish(holder);
+	end_holder(holder);
 }
 
 static int take_in_private_mounts(struct layout_file *self)
@@ -295,7 +295,7 @@ static void seen_from_outside(struct __test_metadata *_metadata,
 	EXPECT_EQ(1, shown(holder.pid, path));
 	EXPECT_EQ(1, locks_of("ACTIVE    EXCL", holder.pid));
 	EXPECT_EQ(ETXTBSY, truncated(self->path));
-	finish(holder);
+	end_holder(holder);
 	EXPECT_TRUE(settle());
 }
 

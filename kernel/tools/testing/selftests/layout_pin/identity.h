@@ -101,12 +101,6 @@ static inline struct holder start(int flags,
 	return holder;
 }
 
-static inline void finish(struct holder holder)
-{
-	if (holder.pid)
-		end_holder(holder);
-}
-
 /* Through an open file of its own. */
 static inline int take_own(struct layout_file *self)
 {

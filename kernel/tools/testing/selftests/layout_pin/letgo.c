@@ -5,6 +5,7 @@
  * long as their owner.
  */
 #include "layout_pin_fixture.h"
+#include "descriptor.h"
 #include <pthread.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -198,13 +199,6 @@ TEST_F(layout, pins_follow_the_owner_by_pidfd)
 /* In a socket no process has it: then root sees it in debugfs. */
 TEST_F(layout, owner_in_flight_keeps_pins)
 {
-	char control[CMSG_SPACE(sizeof(int))] = { };
-	struct iovec iov = { .iov_base = "x", .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	struct pin p;
 	int pair[2];
 
@@ -212,11 +206,7 @@ TEST_F(layout, owner_in_flight_keeps_pins)
 	p = pin(self->memory, PAGE);
 	ASSERT_EQ(0, p.error);
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &p.fd, sizeof(int));
-	ASSERT_EQ(1, sendmsg(pair[0], &message, 0));
+	ASSERT_EQ(0, send_descriptor(pair[0], p.fd));
 	unpin(p);
 	let_go(self);
 	EXPECT_EQ(0, shows(getpid(), self->path));
@@ -368,8 +358,10 @@ TEST_F(layout, unbind_waits_for_pins_and_says_for_whom)
 	ASSERT_EQ(0, p.error);
 	let_go(self);
 	pid = fork();
-	if (!pid)
+	if (!pid) {
+		close(p.fd);	/* or it would hold what it waits for */
 		_exit(kind_driver(&self->kind, "unbind"));
+	}
 	for (status = 0; status < 60 && !said_in_the_log(getpid()); status++)
 		usleep(500000);
 	EXPECT_TRUE(said_in_the_log(getpid()));

@@ -4,6 +4,7 @@
  * 2 of the contract.
  */
 #include "layout_pin_fixture.h"
+#include "descriptor.h"
 #include <pthread.h>
 #include <sys/socket.h>
 #include <linux/fs.h>
@@ -190,39 +191,6 @@ TEST_F(layout, forked_child_takes_its_own)
 	EXPECT_EQ(EOPNOTSUPP, elsewhere(try_pin(self->memory, PAGE)));
 	EXPECT_EQ(0, elsewhere(set_lease(open(self->path, O_RDWR), UNBREAK) ?:
 			       try_pin(self->memory, PAGE)));
-}
-
-static int send_descriptor(int to, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { };
-	struct iovec iov = { .iov_base = "x", .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(int));
-	return sendmsg(to, &message, 0) == 1 ? 0 : errno;
-}
-
-static int receive_descriptor(int from)
-{
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	if (recvmsg(from, &message, 0) != 1 || !CMSG_FIRSTHDR(&message))
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
-	return fd;
 }
 
 static int receive_and_pin(int from, long unit)
