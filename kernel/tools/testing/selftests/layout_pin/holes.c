@@ -17,15 +17,20 @@
  * that grows, and its data to that user.
  */
 
-/* Leave little free, so that the rest can be filled quickly. */
-static int reserve_most(const char *path)
+/*
+ * Nothing is free but what the file gives back, and what the file system keeps
+ * for itself: less than the file has, or the other file might do with that.
+ */
+static int take_rest(struct layout_file *self, const char *path)
 {
 	int fd = open(path, O_CREAT | O_RDWR, 0600);
-	struct statvfs st;
+	long size, at = 0;
 
-	if (fstatvfs(fd, &st) ||
-	    fallocate(fd, 0, 0, (st.f_bavail - 16 * HUGE / PAGE) * PAGE))
+	if (ftruncate(self->fd, 0) || fallocate(self->fd, 0, 0, 64 * HUGE))
 		return -1;
+	for (size = 64 * HUGE; size >= PAGE; size /= 2)
+		while (!fallocate(fd, 0, at, size))
+			at += size;
 	return close(fd);
 }
 
@@ -54,7 +59,7 @@ static void blocks_stay(struct __test_metadata *_metadata,
 	struct job job;
 	int fds[2];
 
-	ASSERT_EQ(0, reserve_most(kind_path(&self->kind, most, "most")));
+	ASSERT_EQ(0, take_rest(self, kind_path(&self->kind, most, "most")));
 	ASSERT_EQ(0, hold_page(self->memory, fds));
 	let_go(self);
 	job = start(change(self->path) ? errno : 0);
@@ -99,7 +104,7 @@ static int write_back(struct layout_file *self)
 	for (;;) {
 		*self->memory = 'k';
 		if (sync_file_range(self->fd, 0, self->unit,
-				    SYNC_FILE_RANGE_WRITE))
+				    SYNC_FILE_RANGE_WRITE_AND_WAIT))
 			return errno;
 	}
 }
