@@ -254,6 +254,7 @@ void layout_pin_report(struct dev_pagemap *pgmap)
 }
 
 static void *layout_table_start(struct seq_file *m, loff_t *pos)
+	__acquires(&layout_table_lock)
 {
 	spin_lock(&layout_table_lock);
 	return seq_list_start(&layout_table, *pos);
@@ -265,6 +266,7 @@ static void *layout_table_next(struct seq_file *m, void *v, loff_t *pos)
 }
 
 static void layout_table_stop(struct seq_file *m, void *v)
+	__releases(&layout_table_lock)
 {
 	spin_unlock(&layout_table_lock);
 }

@@ -95,8 +95,9 @@ static void each_tick(int sig)
 }
 
 /*
- * Write back the entry of one page all the time, which locks it most of that
- * time if it is huge. Ends by SIGBUS if the file is truncated.
+ * Write back the entry of one page all the time, as fsync does, which locks it;
+ * for longer if it is huge. With DAX only those who wait write anything back.
+ * Ends by SIGBUS if the file is truncated.
  */
 static int write_back(struct layout_file *self)
 {
@@ -125,7 +126,7 @@ TEST_F(layout, truncate_beside_fsync_sees_page_in_use)
 	job = start(write_back(self));
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
-	until = seconds() + 5;
+	until = seconds() + (self->unit == PAGE ? 10 : 3);
 	do {
 		error = ftruncate(self->fd, 0) ? errno : 0;
 		nr++;
@@ -134,7 +135,8 @@ TEST_F(layout, truncate_beside_fsync_sees_page_in_use)
 	EXPECT_EQ(EINTR, error) {
 		TH_LOG("at the %dth look", nr);
 	}
-	EXPECT_LE(100, nr);
+	/* It did look, and there was something to meet. */
+	EXPECT_TRUE(error != EINTR || nr >= 100);
 	EXPECT_EQ(RUNNING, wait_for(&job, 0.1));
 	end_job(&job);
 	drop_page(fds);
