@@ -7,19 +7,7 @@
 #include <linux/fs.h>
 #include <xfs/xfs.h>
 #include "change.h"
-
-/* Of fs/ext4/ext4.h; there is no header for user space. */
-struct move_extent {
-	__u32 reserved;
-	__u32 donor_fd;
-	__u64 orig_start;
-	__u64 donor_start;
-	__u64 len;
-	__u64 moved_len;
-};
-
-#define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
-#define EXT4_IOC_SWAP_BOOT	_IO('f', 17)
+#include "ext4_ioctl.h"
 
 static int clone_range(int from, int to)
 {

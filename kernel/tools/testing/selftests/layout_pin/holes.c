@@ -233,19 +233,6 @@ TEST_F(xfs, preallocation_does_not_wait)
 	does_not_wait(_metadata, &self->file, preallocate);
 }
 
-static int driver(const struct kind *kind, const char *what)
-{
-	char path[64];
-	int fd, error = 0;
-
-	snprintf(path, sizeof(path), "/sys/bus/nd/drivers/nd_pmem/%s", what);
-	fd = open(path, O_WRONLY);
-	if (dprintf(fd, "namespace%c.0", kind_device(kind)[9]) < 0)
-		error = errno;
-	close(fd);
-	return error;
-}
-
 /*
  * The memory map of a device stays as long as somebody uses a page of it. Else
  * the reference is put in a memory map that is gone, which ends the machine, or
@@ -262,17 +249,17 @@ static void unbind_waits(struct __test_metadata *_metadata,
 	fsync(self->fd);
 	let_go(self);
 	job = start(!mounted && umount(kind_dir(&self->kind)) ? errno :
-		    driver(&self->kind, "unbind"));
+		    kind_driver(&self->kind, "unbind"));
 	EXPECT_EQ(RUNNING, wait_for(&job, 2 * WAITS));
 	if (job.result == RUNNING) {
 		drop_page(fds);
 	} else {
-		EXPECT_EQ(0, driver(&self->kind, "bind"));
+		EXPECT_EQ(0, kind_driver(&self->kind, "bind"));
 		drop_page(fds);
-		EXPECT_EQ(0, driver(&self->kind, "unbind"));
+		EXPECT_EQ(0, kind_driver(&self->kind, "unbind"));
 	}
 	EXPECT_EQ(0, wait_for(&job, 2 * SOON));
-	EXPECT_EQ(0, driver(&self->kind, "bind"));
+	EXPECT_EQ(0, kind_driver(&self->kind, "bind"));
 	if (mounted)
 		EXPECT_EQ(0, kind_umount(&self->kind));
 	EXPECT_EQ(0, kind_mount(&self->kind));

@@ -4,44 +4,9 @@
  * and in the exchange with ext4's boot loader. See holes.c.
  */
 #include "layout_pin_fixture.h"
+#include "ext4_ioctl.h"
 #include "holes.h"
-
-/* From fs/xfs/libxfs/xfs_fs.h, which is not installed. */
-struct xfs_bstime {
-	long tv_sec;
-	__s32 tv_nsec;
-};
-
-struct xfs_bstat {
-	__u64 unused1[5];
-	struct xfs_bstime bs_atime, bs_mtime, bs_ctime;
-	__u64 unused2[6];
-};
-
-struct xfs_swapext {
-	__s64 sx_version;
-	__s64 sx_fdtarget;
-	__s64 sx_fdtmp;
-	__s64 sx_offset;
-	__s64 sx_length;
-	char sx_pad[16];
-	struct xfs_bstat sx_stat;
-};
-
-#define XFS_IOC_SWAPEXT		_IOWR('X', 109, struct xfs_swapext)
-
-/* From linux/ext4.h, which is not installed everywhere. */
-struct move_extent {
-	__u32 reserved;
-	__u32 donor_fd;
-	__u64 orig_start;
-	__u64 donor_start;
-	__u64 len;
-	__u64 moved_len;
-};
-
-#define EXT4_IOC_MOVE_EXT	_IOWR('f', 15, struct move_extent)
-#define EXT4_IOC_SWAP_BOOT	_IO('f', 17)
+#include <xfs/xfs.h>
 
 #define SIZE	(UNITS * PAGE)
 
