@@ -10,31 +10,36 @@
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
 
-static volatile sig_atomic_t asked;
-static volatile sig_atomic_t retaken = -1;
+/* What a handler saw, in memory that processes share: it may run at any time. */
+struct seen {
+	volatile int asked;
+	volatile int retaken;
+};
+
+static struct seen *seen_here;
 static int handler_fd;
 
 static void count_signal(int sig)
 {
-	asked++;
+	seen_here->asked++;
 }
 
 static void write_and_let_go(int sig)
 {
-	asked++;
 	if (pwrite(handler_fd, "last words", 10, 0) == 10)
 		fcntl(handler_fd, F_SETLEASE, F_UNLCK);
+	seen_here->asked++;
 }
 
 static void let_go_and_take_again(int sig)
 {
-	asked++;
 	fcntl(handler_fd, F_SETLEASE, F_UNLCK);
-	retaken = set_lease(handler_fd, F_LAYOUT);
+	seen_here->retaken = set_lease(handler_fd, F_LAYOUT);
+	seen_here->asked++;
 }
 
 /* A holder in another process that handles its signal so, until it is killed. */
-static pid_t hold(const char *path, void (*handler)(int), int *shared)
+static pid_t hold(const char *path, void (*handler)(int), struct seen *seen)
 {
 	int tell[2];
 	pid_t pid;
@@ -44,16 +49,14 @@ static pid_t hold(const char *path, void (*handler)(int), int *shared)
 		return -1;
 	pid = fork();
 	if (!pid) {
+		seen_here = seen;
 		handler_fd = open(path, O_RDWR);
 		signal(SIGIO, handler);
 		if (set_lease(handler_fd, F_LAYOUT) ||
 		    write(tell[1], "x", 1) != 1)
 			_exit(1);
-		for (;;) {
+		for (;;)
 			pause();
-			shared[0] = asked;
-			shared[1] = retaken;
-		}
 	}
 	close(tell[1]);
 	if (read(tell[0], &byte, 1) != 1)
@@ -62,7 +65,7 @@ static pid_t hold(const char *path, void (*handler)(int), int *shared)
 	return pid;
 }
 
-static int *shared_memory(void)
+static struct seen *shared_memory(void)
 {
 	return mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -77,7 +80,7 @@ static void end(pid_t pid)
 /* Nobody waits for a lease with the inode locked. */
 TEST_F(layout, holder_may_write_before_it_lets_go)
 {
-	int *seen = shared_memory();
+	struct seen *seen = shared_memory();
 	pid_t pid = hold(self->path, write_and_let_go, seen);
 	double start = seconds();
 
@@ -96,18 +99,18 @@ TEST_F(layout, holder_may_write_before_it_lets_go)
 /* The natural handler takes it again at once: not before the change is done. */
 TEST_F(layout, lease_is_not_taken_again_under_a_break)
 {
-	int *seen = shared_memory();
+	struct seen *seen = shared_memory();
 	pid_t pid = hold(self->path, let_go_and_take_again, seen);
 	double start = seconds();
 
 	ASSERT_LT(0, pid);
 	EXPECT_EQ(0, truncate(self->path, self->unit) ? errno : 0);
 	EXPECT_GE(5.0, seconds() - start);
-	while (!*(volatile int *)seen)
+	while (!seen->asked)
 		usleep(1000);
-	EXPECT_EQ(1, seen[0]);
+	EXPECT_EQ(1, seen->asked);
 	/* Or the change was quicker than the handler. */
-	EXPECT_TRUE(seen[1] == EAGAIN || seen[1] == 0);
+	EXPECT_TRUE(seen->retaken == EAGAIN || seen->retaken == 0);
 	EXPECT_EQ(0, set_lease(self->fd, F_LAYOUT));
 	end(pid);
 }
@@ -115,14 +118,15 @@ TEST_F(layout, lease_is_not_taken_again_under_a_break)
 /* Whoever asks meanwhile has to ask again, whatever the kind. */
 TEST_F(layout, no_lease_is_had_under_a_break)
 {
-	int *seen = shared_memory(), status;
+	struct seen *seen = shared_memory();
+	int status;
 	pid_t holder = hold(self->path, count_signal, seen);
 	pid_t pid = fork();
 
 	ASSERT_LT(0, holder);
 	if (!pid)
 		_exit(truncate(self->path, 0) ? errno : 0);
-	while (!*(volatile int *)seen)
+	while (!seen->asked)
 		usleep(1000);
 	EXPECT_EQ(EAGAIN, set_lease(self->fd, F_LAYOUT));
 	EXPECT_EQ(EAGAIN, set_lease(self->fd, UNBREAK));
@@ -136,30 +140,31 @@ TEST_F(layout, no_lease_is_had_under_a_break)
 /* Who takes it again is who is asked. */
 TEST_F(layout, signal_goes_to_who_took_it_last)
 {
-	int *seen = shared_memory(), tell[2];
+	struct seen *first = shared_memory(), *last = shared_memory();
+	int tell[2];
 	char byte;
 	pid_t pid;
 
-	asked = 0;
+	seen_here = first;
 	signal(SIGIO, count_signal);
 	ASSERT_EQ(0, set_lease(self->fd, F_LAYOUT));
 	ASSERT_EQ(0, pipe(tell));
 	pid = fork();
 	if (!pid) {
+		seen_here = last;
 		handler_fd = self->fd;
 		signal(SIGIO, write_and_let_go);
 		if (set_lease(self->fd, F_LAYOUT) || write(tell[1], "x", 1) != 1)
 			_exit(1);
-		pause();
-		seen[0] = asked;
-		pause();
+		for (;;)
+			pause();
 	}
 	ASSERT_EQ(1, read(tell[0], &byte, 1));
 	EXPECT_EQ(0, elsewhere(truncate(self->path, 0) ? errno : 0));
-	while (!*(volatile int *)seen)
+	while (!last->asked)
 		usleep(1000);
-	EXPECT_EQ(1, seen[0]);
-	EXPECT_EQ(0, asked);
+	EXPECT_EQ(1, last->asked);
+	EXPECT_EQ(0, first->asked);
 	end(pid);
 	close(tell[0]);
 	close(tell[1]);
@@ -168,7 +173,8 @@ TEST_F(layout, signal_goes_to_who_took_it_last)
 /* Each of several holders is asked once, and all are waited for. */
 TEST_F(layout, every_holder_is_asked_once)
 {
-	int *seen[3], i;
+	struct seen *seen[3];
+	int i;
 	pid_t pid[3];
 
 	for (i = 0; i < 3; i++) {
@@ -179,9 +185,9 @@ TEST_F(layout, every_holder_is_asked_once)
 	EXPECT_EQ(0, truncate(self->path, 0) ? errno : 0);
 	EXPECT_EQ(0, count_locks("LAYOUT"));
 	for (i = 0; i < 3; i++) {
-		while (!*(volatile int *)seen[i])
+		while (!seen[i]->asked)
 			usleep(1000);
-		EXPECT_EQ(1, seen[i][0]);
+		EXPECT_EQ(1, seen[i]->asked);
 		end(pid[i]);
 	}
 }
@@ -189,7 +195,7 @@ TEST_F(layout, every_holder_is_asked_once)
 /* Growth, writes and stores ask nobody. */
 TEST_F(layout, what_moves_no_block_asks_nobody)
 {
-	int *seen = shared_memory();
+	struct seen *seen = shared_memory();
 	pid_t pid = hold(self->path, count_signal, seen);
 
 	ASSERT_LT(0, pid);
@@ -199,7 +205,7 @@ TEST_F(layout, what_moves_no_block_asks_nobody)
 	*self->memory = 'x';
 	EXPECT_EQ(0, fsync(self->fd));
 	usleep(100000);
-	EXPECT_EQ(0, seen[0]);
+	EXPECT_EQ(0, seen->asked);
 	end(pid);
 }
 
