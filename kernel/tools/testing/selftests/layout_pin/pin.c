@@ -387,24 +387,24 @@ static int overlay_lease(const char *lower)
 	char options[256];
 	int fd, error;
 
-	if (mkdir("/tmp/upper", 0700) || mkdir("/tmp/work", 0700) ||
-	    mkdir("/tmp/merged", 0700))
+	if (mkdir("/dev/shm/upper", 0700) || mkdir("/dev/shm/work", 0700) ||
+	    mkdir("/dev/shm/merged", 0700))
 		return errno;
 	snprintf(options, sizeof(options),
-		 "lowerdir=%s,upperdir=/tmp/upper,workdir=/tmp/work", lower);
-	if (mount("overlay", "/tmp/merged", "overlay", 0, options))
+		 "lowerdir=%s,upperdir=/dev/shm/upper,workdir=/dev/shm/work", lower);
+	if (mount("overlay", "/dev/shm/merged", "overlay", 0, options))
 		return errno;
-	fd = open("/tmp/merged/file", O_RDONLY);
+	fd = open("/dev/shm/merged/file", O_RDONLY);
 	error = fd < 0 ? errno : set_lease(fd, F_LAYOUT);
 	close(fd);
-	umount("/tmp/merged");
+	umount("/dev/shm/merged");
 	return error;
 }
 
 TEST_F(layout, overlay_has_not_opted_in)
 {
 	EXPECT_EQ(EOPNOTSUPP, overlay_lease(kind_dir(&self->kind)));
-	EXPECT_EQ(0, system("rm -rf /tmp/upper /tmp/work /tmp/merged"));
+	EXPECT_EQ(0, system("rm -rf /dev/shm/upper /dev/shm/work /dev/shm/merged"));
 }
 
 TEST_F(layout, bind_mount_is_the_same_file)

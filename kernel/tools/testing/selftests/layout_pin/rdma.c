@@ -324,15 +324,22 @@ static double seconds(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+/* The best of some, since the machine has other things to do. */
 static double time_of_reading(void)
 {
-	double start = seconds();
+	double start, took, best = 1e9;
 	char text[4096];
-	int i;
+	int i, j;
 
-	for (i = 0; i < 200; i++)
-		read_pins(getpid(), text, sizeof(text));
-	return seconds() - start;
+	for (i = 0; i < 10; i++) {
+		start = seconds();
+		for (j = 0; j < 20; j++)
+			read_pins(getpid(), text, sizeof(text));
+		took = seconds() - start;
+		if (took < best)
+			best = took;
+	}
+	return best;
 }
 
 /* Twice the time is for noise; a thousand regions would be a thousand times. */
