@@ -30,8 +30,8 @@ static inline bool layout_file_get(struct file *file)
 }
 
 /*
- * Who gets the signals of an open file: @to, if it was @from, or nobody who is
- * there any more. Only a process that F_SETOWN named stays.
+ * Who gets the signals of an open file: @to, if it was @from, or a process that
+ * is there no more. What F_SETOWN chose stays, also if that is nobody.
  */
 static inline void layout_file_move_owner(struct file *file, struct pid *from,
 					  struct pid *to)
@@ -42,7 +42,8 @@ static inline void layout_file_move_owner(struct file *file, struct pid *from,
 	if (!owner)
 		return;
 	read_lock_irq(&owner->lock);
-	move = owner->pid == from || !pid_has_task(owner->pid, PIDTYPE_PID);
+	move = owner->pid == from ||
+	       (owner->pid && !pid_has_task(owner->pid, PIDTYPE_PID));
 	read_unlock_irq(&owner->lock);
 	if (move)
 		__f_setown(file, to, PIDTYPE_TGID, 1);

@@ -170,6 +170,15 @@ TEST_F(layout, signal_goes_to_who_took_it_last)
 	close(tell[1]);
 }
 
+/* F_SETOWN chose nobody; that stays so when the lease changes hands. */
+TEST_F(layout, nobody_is_who_was_chosen)
+{
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	ASSERT_EQ(0, fcntl(self->fd, F_SETOWN, 0));
+	EXPECT_EQ(0, elsewhere(set_lease(self->fd, EXCLUSIVE)));
+	EXPECT_EQ(0, fcntl(self->fd, F_GETOWN));
+}
+
 /* Each of several holders is asked once, and all are waited for. */
 TEST_F(layout, every_holder_is_asked_once)
 {
