@@ -282,6 +282,19 @@ live_mount()
 	dd if=/dev/zero of="$work/live/file" bs=1M count=4 conv=fsync status=none
 }
 
+# The holder is named with the command that ends it; then nothing is left to show.
+explained_and_ended()
+{
+	local file=$1
+	"$lspins" --explain "$file" | tee /dev/stderr |
+		grep -qx "To end it: kill $pid"
+	kill "$pid"
+	wait "$pid" || true
+	trap - EXIT
+	expect 3 "$lspins" "$file"
+	umount "$work/live"
+}
+
 t_live_lease()
 {
 	local file=$work/live/file
@@ -294,13 +307,7 @@ t_live_lease()
 		"sleep $pid - $file exclusive active ext4" ]
 	ln "$file" "$work/live/hard"
 	[ "$("$lspins" -rno PID "$work/live/hard")" = "$pid" ]
-	"$lspins" --explain "$file" | tee /dev/stderr |
-		grep -qx "To end it: kill $pid"
-	kill "$pid"
-	wait "$pid" || true
-	trap - EXIT
-	expect 3 "$lspins" "$file"
-	umount "$work/live"
+	explained_and_ended "$file"
 }
 
 t_live_pin()
@@ -316,13 +323,7 @@ t_live_pin()
 	columns=COMMAND,PID,PATH,LEASE,STATE,RDMA,MRS,REGIONS,PINNED,RANGES
 	[ "$("$lspins" -rnbo "$columns" "$file" | tee /dev/stderr)" = "rdma-file $pid \
 $file exclusive active rxe0 1 1 4194304 0-4194303" ]
-	"$lspins" --explain "$file" | tee /dev/stderr |
-		grep -qx "To end it: kill $pid"
-	kill "$pid"
-	wait "$pid" || true
-	trap - EXIT
-	expect 3 "$lspins" "$file"
-	umount "$work/live"
+	explained_and_ended "$file"
 }
 
 tests=(table all_columns add_column json strange_names by_file filters exit_status

@@ -89,15 +89,9 @@ static inline struct holder start(int flags,
 	if (!holder.pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		holder.error = act(self);
-		if (write(tell[1], &holder.error, sizeof(int)) < 0)
-			_exit(1);
-		for (;;)
-			pause();
+		tell_and_wait(tell[1], holder.error);
 	}
-	close(tell[1]);
-	if (read(tell[0], &holder.error, sizeof(int)) != sizeof(int))
-		holder.error = EPIPE;
-	close(tell[0]);
+	holder.error = hear(tell);
 	return holder;
 }
 

@@ -239,6 +239,27 @@ struct holder {
 	int error;
 };
 
+/* What a holder does once it has, or has not, what it is for. */
+static inline void tell_and_wait(int tell, int error)
+{
+	if (write(tell, &error, sizeof(error)) < 0)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* Its errno, as told through the pipe, which is closed. */
+static inline int hear(int tell[2])
+{
+	int error;
+
+	close(tell[1]);
+	if (read(tell[0], &error, sizeof(error)) != sizeof(error))
+		error = EPIPE;
+	close(tell[0]);
+	return error;
+}
+
 /*
  * Another process that takes a lease on the file, pins @size bytes of it from
  * @at if there are to be any, and then does nothing until it is killed.
@@ -260,15 +281,9 @@ static inline struct holder start_holder(const char *path, int arg, long unit,
 			p = pin((char *)map_file(fd, unit) + at, size);
 			holder.error = p.error;
 		}
-		if (write(tell[1], &holder.error, sizeof(int)) < 0)
-			_exit(1);
-		for (;;)
-			pause();
+		tell_and_wait(tell[1], holder.error);
 	}
-	close(tell[1]);
-	if (read(tell[0], &holder.error, sizeof(int)) != sizeof(int))
-		holder.error = EPIPE;
-	close(tell[0]);
+	holder.error = hear(tell);
 	return holder;
 }
 
