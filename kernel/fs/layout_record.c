@@ -11,6 +11,7 @@
  * Locks: see layout_pin_internal.h. Everything is allocated before flc_lock
  * is taken.
  */
+#include <linux/dax.h>
 #include <linux/debugfs.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -148,6 +149,23 @@ static bool layout_pin_continues(struct vaddr_pin *vp, struct layout_pin *pin,
 		prev->it.last + 1 >= first;
 }
 
+/* The record before @pin becomes @pin as well; it has references of its own. */
+static void layout_pin_merge(struct layout_pin *pin, pgoff_t first, pgoff_t last)
+{
+	struct layout_pin *prev = list_prev_entry(pin, list);
+	struct file_lock_context *ctx = pin->lease->flctx;
+	pgoff_t end = prev->it.last;
+
+	spin_lock(&ctx->flc_lock);
+	layout_pin_resize(prev, prev->it.start, max(end, last));
+	spin_unlock(&ctx->flc_lock);
+
+	if (first <= end)
+		dax_unpin_entries(pin->link->inode->i_mapping, first,
+				  min(end, last));
+	layout_pin_drop(pin);
+}
+
 /**
  * layout_pin_commit() - the pages are referenced: make the record exact
  * @vp: the driver's object
@@ -157,7 +175,9 @@ static bool layout_pin_continues(struct vaddr_pin *vp, struct layout_pin *pin,
  * @last: last page offset really pinned
  * @pgmap: the memory of these pages; the caller's reference goes to the record
  *
- * A pinned entry cannot be split or replaced, so its order is stable by now.
+ * The caller's references, one to each entry of the mapping, go to the record,
+ * too, which is rounded out to entries. A referenced entry is not split or
+ * replaced while the record stands, so its order is stable by now.
  *
  * Context: mmap_lock held for reading.
  */
@@ -166,34 +186,28 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 		       pgoff_t last, struct dev_pagemap *pgmap)
 {
 	struct file_lock_context *ctx = pin->lease->flctx;
-	bool merge = layout_pin_continues(vp, pin, first, pgmap);
 
 	trace_pin_add(mapping->host, first, last);
 	first = layout_round_down(first, layout_entry_order(mapping, first));
 	last = layout_round_up(last, layout_entry_order(mapping, last));
 
+	if (layout_pin_continues(vp, pin, first, pgmap)) {
+		layout_pin_merge(pin, first, last);
+		put_dev_pagemap(pgmap);
+		return;
+	}
 	spin_lock(&layout_table_lock);
 	pin->pgmap = pgmap;
 	spin_unlock(&layout_table_lock);
 
 	spin_lock(&ctx->flc_lock);
-	if (merge) {
-		struct layout_pin *prev = list_prev_entry(pin, list);
-
-		layout_pin_resize(prev, prev->it.start,
-				  max(prev->it.last, last));
-	} else {
-		layout_pin_resize(pin, first, last);
-	}
+	layout_pin_resize(pin, first, last);
 	spin_unlock(&ctx->flc_lock);
-
-	if (merge)
-		layout_pin_drop(pin);
 }
 
 /**
- * layout_pin_drop() - end of a record; its pages are not referenced any more
- * @pin: the record; freed
+ * layout_pin_drop() - put the references of a record, then the record
+ * @pin: the record; freed. One that was not committed has no references.
  *
  * Context: process context. The lease's open file is put under flc_lock, so
  *	that nobody sees the lease without pins and with a reference too many;
@@ -205,6 +219,9 @@ void layout_pin_drop(struct layout_pin *pin)
 	struct file_lock_context *ctx = lease->flctx;
 	struct layout_link *link;
 
+	if (pin->pgmap)
+		dax_unpin_entries(pin->link->inode->i_mapping, pin->it.start,
+				  pin->it.last);
 	list_del(&pin->list);
 	spin_lock(&ctx->flc_lock);
 	trace_pin_drop(pin->link->inode, pin->it.start, pin->it.last);
@@ -253,21 +270,46 @@ void layout_pin_report(struct dev_pagemap *pgmap)
 	spin_unlock(&layout_table_lock);
 }
 
+/*
+ * A reader of the table keeps its place with a record of its own, which has no
+ * link. A position in numbers would cost a walk from the start for each piece
+ * that is read, and lose a place for each record that goes meanwhile.
+ */
+static void *layout_table_from(struct list_head *at)
+{
+	while (!list_is_head(at, &layout_table)) {
+		if (list_entry(at, struct layout_pin, table)->link)
+			return at;
+		at = at->next;
+	}
+	return NULL;
+}
+
 static void *layout_table_start(struct seq_file *m, loff_t *pos)
 	__acquires(&layout_table_lock)
 {
+	struct layout_pin *place = m->private;
+
 	spin_lock(&layout_table_lock);
-	return seq_list_start(&layout_table, *pos);
+	if (!*pos)
+		list_move(&place->table, &layout_table);
+	return layout_table_from(place->table.next);
 }
 
 static void *layout_table_next(struct seq_file *m, void *v, loff_t *pos)
 {
-	return seq_list_next(v, &layout_table, pos);
+	struct list_head *at = v;
+
+	++*pos;
+	return layout_table_from(at->next);
 }
 
 static void layout_table_stop(struct seq_file *m, void *v)
 	__releases(&layout_table_lock)
 {
+	struct layout_pin *place = m->private;
+
+	list_move_tail(&place->table, v ?: &layout_table);
 	spin_unlock(&layout_table_lock);
 }
 
@@ -301,7 +343,36 @@ static const struct seq_operations layout_table_sops = {
 	.stop	= layout_table_stop,
 	.show	= layout_table_show,
 };
-DEFINE_SEQ_ATTRIBUTE(layout_table);
+
+static int layout_table_open(struct inode *inode, struct file *file)
+{
+	struct layout_pin *place;
+
+	place = __seq_open_private(file, &layout_table_sops, sizeof(*place));
+	if (!place)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&place->table);
+	return 0;
+}
+
+static int layout_table_release(struct inode *inode, struct file *file)
+{
+	struct seq_file *m = file->private_data;
+	struct layout_pin *place = m->private;
+
+	spin_lock(&layout_table_lock);
+	list_del(&place->table);
+	spin_unlock(&layout_table_lock);
+	return seq_release_private(inode, file);
+}
+
+static const struct file_operations layout_table_fops = {
+	.owner		= THIS_MODULE,
+	.open		= layout_table_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= layout_table_release,
+};
 
 static int __init layout_record_init(void)
 {

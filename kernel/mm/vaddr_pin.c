@@ -6,90 +6,247 @@
  * FS DAX pages are blocks of a file: they are pinned only under a layout
  * lease, and a record of the range keeps the file system from moving them.
  *
+ * GUP goes on refusing long-term pins of FS DAX pages, to everybody. Here they
+ * are found by a walk of the page tables, and the record has one reference to
+ * each entry of the mapping, on the first page of it: the entry is what the
+ * file system looks at, and one for each of its 512 pages would cost as many
+ * atomic operations and say no more.
+ *
  * mmap_lock is held for reading over the check of the mapping, the record and
- * the page references, and GUP does not drop it, so the mapping cannot change
- * in between. The record comes first: a truncate that sees the pages busy then
- * always sees why. Locks further down: fs/layout_pin_internal.h.
+ * the references, so the mapping cannot change in between. The record comes
+ * first: a truncate that sees the entry busy then always sees why. References
+ * are taken under the page table lock, where the entry is still mapped:
+ * whoever takes it from the file unmaps it before. Locks further down:
+ * fs/layout_pin_internal.h.
  */
+#include <linux/dax.h>
 #include <linux/layout_pin.h>
 #include <linux/layout_pin_compat.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/mmu_context.h>
+#include <linux/pagewalk.h>
 
 #include "internal.h"
 
-/*
- * One device may end and another begin inside a file (device mapper): a record
- * holds one device's memory, so the caller gets the pages up to there.
+/**
+ * struct vaddr_walk - a walk that pins the pages of one mapping of a file
+ * @pages: where the pages go
+ * @nr: how many there are so far
+ * @entry: first page of the entry of the mapping that was referenced last
+ * @pgmap: the device they are on
  */
-static int vaddr_pin_one_pgmap(struct page **pages, int nr)
+struct vaddr_walk {
+	struct page **pages;
+	int nr;
+	struct page *entry;
+	struct dev_pagemap *pgmap;
+};
+
+/*
+ * Reference the entry of the mapping, of 1 << @order pages, that has @page at
+ * @index of the file, unless the page before was in it.
+ *
+ * One device may end and another begin inside a file (device mapper): a record
+ * holds one device's memory, so the walk ends there.
+ */
+static bool vaddr_pin_entry(struct vaddr_walk *walk, struct page *page,
+			    pgoff_t index, unsigned int order)
 {
+	struct page *entry = page - (index & ((1UL << order) - 1));
+
+	if (entry == walk->entry)
+		return true;
+	if (walk->pgmap && walk->pgmap != layout_page_pgmap(page))
+		return false;
+	if (try_grab_folio(page_folio(entry), 1, FOLL_PIN))
+		return false;
+	walk->pgmap = layout_page_pgmap(page);
+	walk->entry = entry;
+	return true;
+}
+
+/* Under the page table lock. */
+static int vaddr_pin_huge(struct vaddr_walk *walk, struct page *page,
+			  pgoff_t index, int nr)
+{
+	struct page **pages = walk->pages + walk->nr;
 	int i;
 
-	for (i = 1; i < nr; i++) {
-		if (layout_page_pgmap(pages[i]) != layout_page_pgmap(pages[0])) {
-			unpin_user_pages(pages + i, nr - i);
-			return i;
-		}
-	}
-	return nr;
+	if (!page || !vaddr_pin_entry(walk, page, index, PMD_ORDER))
+		return 1;
+	for (i = 0; i < nr; i++)
+		pages[i] = page + i;
+	walk->nr += nr;
+	return 0;
 }
 
 /*
- * Reference the pages of a record that is in place. Always for writing, also
- * where the device only reads: a write fault allocates the block, converts it
- * and unshares it, and never maps the zero page.
+ * A table of small pages, locked. Entries of the file may be larger than the
+ * pages that map them; they do not change while mapped, and those of the size
+ * of a PMD start at multiples of it: so ask once for each.
  */
-static int vaddr_pin_pages(struct vaddr_pin *vp, struct layout_pin *pin,
-			   struct address_space *mapping, pgoff_t first,
-			   unsigned long start, int nr, unsigned int gup_flags,
-			   struct page **pages)
+static int vaddr_pin_table(struct vaddr_walk *walk, pte_t *pte,
+			   struct vm_area_struct *vma, unsigned long addr,
+			   unsigned long end)
 {
-	struct dev_pagemap *pgmap;
-	int ret;
+	pgoff_t index = linear_page_index(vma, addr);
+	unsigned int order = layout_entry_order(vma->vm_file->f_mapping, index);
+	struct page *page;
 
-	ret = gup_layout_locked(start, nr, gup_flags | FOLL_WRITE, pages);
-	if (ret <= 0)
+	for (; addr != end; addr += PAGE_SIZE, pte++, index++) {
+		if (!(index & (PTRS_PER_PMD - 1)))
+			order = layout_entry_order(vma->vm_file->f_mapping,
+						   index);
+		page = layout_pte_page(ptep_get(pte));
+		if (!page || !vaddr_pin_entry(walk, page, index, order))
+			return 1;
+		walk->pages[walk->nr++] = page;
+	}
+	return 0;
+}
+
+/* Return: 0 to go on, 1 at a page that is not mapped for writing. */
+static int vaddr_pin_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
+			 struct mm_walk *mm_walk)
+{
+	struct vaddr_walk *walk = mm_walk->private;
+	struct vm_area_struct *vma = mm_walk->vma;
+	spinlock_t *ptl = pmd_lock(mm_walk->mm, pmd);
+	bool huge = pmd_leaf(*pmd);
+	int stop = 1;
+	pte_t *pte;
+
+	if (huge)
+		stop = vaddr_pin_huge(walk, layout_pmd_page(*pmd, addr),
+				      linear_page_index(vma, addr),
+				      (end - addr) >> PAGE_SHIFT);
+	spin_unlock(ptl);
+	if (huge)
+		return stop;
+	pte = pte_offset_map_lock(mm_walk->mm, pmd, addr, &ptl);
+	if (!pte)
+		return 1;
+	__acquire(ptl);	/* for sparse, which does not see it in there */
+	stop = vaddr_pin_table(walk, pte, vma, addr, end);
+	pte_unmap_unlock(pte, ptl);
+	return stop;
+}
+
+static int vaddr_pin_hole(unsigned long addr, unsigned long end, int depth,
+			  struct mm_walk *mm_walk)
+{
+	return 1;
+}
+
+static const struct mm_walk_ops vaddr_pin_ops = {
+	.pmd_entry = vaddr_pin_pmd,
+	.pte_hole = vaddr_pin_hole,
+	.walk_lock = PGWALK_RDLOCK,
+};
+
+/*
+ * Reference what is mapped, of a range whose record is in place. Always for
+ * writing, also where the device only reads: a write fault allocates the block,
+ * converts it and unshares it, and never maps the zero page.
+ *
+ * Return: number of pages, or -EAGAIN if the first is not mapped.
+ */
+static int vaddr_pin_mapped(struct vaddr_pin *vp, struct layout_pin *pin,
+			    struct vm_area_struct *vma, unsigned long start,
+			    int nr, struct page **pages)
+{
+	struct address_space *mapping = vma->vm_file->f_mapping;
+	struct vaddr_walk walk = { .pages = pages };
+	pgoff_t first = linear_page_index(vma, start);
+	struct dev_pagemap *pgmap;
+	int ret = -EAGAIN;
+
+	walk_page_range_vma(vma, start, start + nr * PAGE_SIZE, &vaddr_pin_ops,
+			    &walk);
+	if (!walk.nr)
 		goto drop;
-	ret = vaddr_pin_one_pgmap(pages, ret);
 
 	/* Held until the last unpin: unbinding the device waits for it. */
 	pgmap = get_dev_pagemap(page_to_pfn(pages[0]), NULL);
 	if (!pgmap) {
-		unpin_user_pages(pages, ret);
+		dax_unpin_entries(mapping, first, first + walk.nr - 1);
 		ret = -ENXIO;
 		goto drop;
 	}
-	layout_pin_commit(vp, pin, mapping, first, first + ret - 1, pgmap);
-	return ret;
+	layout_pin_commit(vp, pin, mapping, first, first + walk.nr - 1, pgmap);
+	return walk.nr;
 drop:
 	layout_pin_drop(pin);
 	return ret;
 }
 
-/* mmap_lock is held for reading. */
-static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
-			   int nr_pages, unsigned int gup_flags,
-			   struct page **pages)
+/*
+ * Pin at most @nr pages, which becomes what of them is in the mapping at @start.
+ * mmap_lock is held for reading. Return: as vaddr_pin_mapped(), or a reason.
+ */
+static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
+			 unsigned int gup_flags, struct page **pages)
 {
 	struct vm_area_struct *vma = vma_lookup(current->mm, start);
 	struct layout_pin *pin;
 	pgoff_t first;
-	int nr;
 
 	if (!vma)
 		return -EFAULT;
 	if (!vma_is_fsdax(vma) || (gup_flags & FOLL_FORCE) ||
 	    (vma->vm_flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE))
 		return -EOPNOTSUPP;
+	if (!arch_vma_access_permitted(vma, true, false, false))
+		return -EFAULT;
 
-	nr = min_t(unsigned long, nr_pages, (vma->vm_end - start) >> PAGE_SHIFT);
+	*nr = min_t(unsigned long, *nr, (vma->vm_end - start) >> PAGE_SHIFT);
 	first = linear_page_index(vma, start);
-	pin = layout_pin_add(vp, file_inode(vma->vm_file), first, first + nr - 1);
+	pin = layout_pin_add(vp, file_inode(vma->vm_file), first,
+			     first + *nr - 1);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
-	return vaddr_pin_pages(vp, pin, vma->vm_file->f_mapping, first, start,
-			       nr, gup_flags, pages);
+	return vaddr_pin_mapped(vp, pin, vma, start, *nr, pages);
+}
+
+/*
+ * Fault pages in for writing, as MADV_POPULATE_WRITE does. No record stands
+ * meanwhile, since a fault waits for a truncate that is under way.
+ */
+static int vaddr_pin_fault(unsigned long start, int nr)
+{
+	int locked = 1;
+	long ret;
+
+	if (mmap_read_lock_killable(current->mm))
+		return -EINTR;
+	ret = faultin_page_range(current->mm, start, start + nr * PAGE_SIZE,
+				 true, &locked);
+	if (locked)
+		mmap_read_unlock(current->mm);
+	/* What GUP says of poison, and of a mapping that changed meanwhile. */
+	if (ret == -EHWPOISON || ret == -EINVAL)
+		return -EFAULT;
+	return ret < 0 ? ret : 0;
+}
+
+static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
+			   int nr, unsigned int gup_flags, struct page **pages)
+{
+	int ret;
+
+	start = untagged_addr(start) & PAGE_MASK;
+	for (;;) {
+		if (mmap_read_lock_killable(current->mm))
+			return -EINTR;
+		ret = vaddr_pin_vma(vp, start, &nr, gup_flags, pages);
+		mmap_read_unlock(current->mm);
+		if (ret != -EAGAIN)
+			return ret;
+		ret = vaddr_pin_fault(start, nr);
+		if (ret)
+			return ret;
+	}
 }
 
 /**
@@ -97,36 +254,89 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
  * @vp: records of the driver's object, see vaddr_pin_init()
  * @start: user address of the first page
  * @nr_pages: number of pages
- * @gup_flags: as for pin_user_pages_fast()
+ * @gup_flags: as for pin_user_pages_fast(); %FOLL_LONGTERM among them
  * @pages: array for at least @nr_pages pages
  *
  * Records are attributed to the open file of vaddr_pin_owner_enter(), without
  * one to the caller's mm. A driver that pins in chunks passes the same @vp:
  * chunks that follow each other share a record.
  *
- * Unpin the pages with unpin_user_pages() or its kin, then, when the last one
- * is unpinned, also after a failure, call vaddr_unpin_done().
+ * Unpin the pages with vaddr_unpin_user_pages_dirty_lock() or
+ * vaddr_unpin_user_page_range_dirty_lock(), then, also after a failure, call
+ * vaddr_unpin_done().
  *
  * Context: may sleep, takes mmap_lock for reading.
  * Return: number of pages pinned, which may be less than asked for, or a
  *	negative errno: those of pin_user_pages_fast(), and for FS DAX
  *	-EOPNOTSUPP without a live unbreakable layout lease of this process, and
  *	for a mapping that is private or not writable; -ENOMEM; -ENXIO if the
- *	device is being removed; -EINTR if the process is being killed.
+ *	device is being removed; -EINTR if the process is being killed. -EINVAL
+ *	without %FOLL_LONGTERM: a short pin needs no lease, nor this function.
  */
 int vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 			      int nr_pages, unsigned int gup_flags,
 			      struct page **pages)
 {
-	int ret = pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+	int ret = -EOPNOTSUPP;
 
-	if (ret != -EOPNOTSUPP || !(gup_flags & FOLL_LONGTERM))
-		return ret;
-	if (mmap_read_lock_killable(current->mm))
-		return -EINTR;
-	start = untagged_addr(start) & PAGE_MASK;
-	ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
-	mmap_read_unlock(current->mm);
+	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
+		return -EINVAL;
+	/* Where the last chunk was FS DAX, the next one most likely is, too. */
+	if (!list_empty(&vp->records))
+		ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
+	if (ret == -EOPNOTSUPP)
+		ret = pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+	if (ret == -EOPNOTSUPP)
+		ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vaddr_pin_user_pages_fast);
+
+/**
+ * vaddr_unpin_user_page_range_dirty_lock() - unpin pages next to each other
+ * @page: the first page
+ * @npages: number of pages, all of one device or none
+ * @make_dirty: whether the device wrote
+ *
+ * unpin_user_page_range_dirty_lock(), but for FS DAX pages, whose references
+ * and whose dirtiness belong to the record: they go in vaddr_unpin_done().
+ *
+ * Context: may sleep.
+ */
+void vaddr_unpin_user_page_range_dirty_lock(struct page *page,
+					    unsigned long npages,
+					    bool make_dirty)
+{
+	if (!layout_page_is_fsdax(page))
+		unpin_user_page_range_dirty_lock(page, npages, make_dirty);
+}
+EXPORT_SYMBOL_GPL(vaddr_unpin_user_page_range_dirty_lock);
+
+/**
+ * vaddr_unpin_user_pages_dirty_lock() - unpin an array of pages
+ * @pages: what vaddr_pin_user_pages_fast() filled
+ * @npages: number of pages
+ * @make_dirty: whether the device wrote
+ *
+ * As vaddr_unpin_user_page_range_dirty_lock(); the array may have pages of all
+ * kinds.
+ *
+ * Context: may sleep.
+ */
+void vaddr_unpin_user_pages_dirty_lock(struct page **pages,
+				       unsigned long npages, bool make_dirty)
+{
+	unsigned long i, n;
+
+	for (i = 0; i < npages; i += n) {
+		bool fsdax = layout_page_is_fsdax(pages[i]);
+
+		n = 1;
+		while (i + n < npages &&
+		       layout_page_is_fsdax(pages[i + n]) == fsdax)
+			n++;
+		if (!fsdax)
+			unpin_user_pages_dirty_lock(pages + i, n, make_dirty);
+	}
+}
+EXPORT_SYMBOL_GPL(vaddr_unpin_user_pages_dirty_lock);

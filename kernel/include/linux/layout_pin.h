@@ -20,8 +20,9 @@
  *
  * What a driver calls:
  *	vaddr_pin_init(), vaddr_pin_user_pages_fast() in place of
- *	pin_user_pages_fast(), then, after it unpinned the pages,
- *	vaddr_unpin_done(). Around the system call that pins, so that pins are
+ *	pin_user_pages_fast(), vaddr_unpin_user_pages_dirty_lock() or
+ *	vaddr_unpin_user_page_range_dirty_lock() in place of unpin_*(), and
+ *	after that vaddr_unpin_done(). Around the system call that pins, so that pins are
  *	attributed: vaddr_pin_owner_enter() and vaddr_pin_owner_exit().
  *
  * With CONFIG_LAYOUT_PIN=n all of it compiles to what the caller did before.
@@ -240,14 +241,20 @@ static inline void vaddr_pin_init(struct vaddr_pin *vp)
 int vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 			      int nr_pages, unsigned int gup_flags,
 			      struct page **pages);
+void vaddr_unpin_user_page_range_dirty_lock(struct page *page,
+					    unsigned long npages,
+					    bool make_dirty);
+void vaddr_unpin_user_pages_dirty_lock(struct page **pages,
+				       unsigned long npages, bool make_dirty);
 void __vaddr_unpin_done(struct vaddr_pin *vp);
 
 /**
  * vaddr_unpin_done() - forget the pins of a driver object
  * @vp: the object's records
  *
- * Call it after the last page was unpinned, never before: a record must stand
- * from before the first page reference until after the last one.
+ * Here FS DAX pages lose their references. Call it after the device was told to
+ * let go of the last page, never before: a record must stand as long as a device
+ * may write.
  *
  * Context: process context, kernel threads and workqueues included; not from
  *	an interrupt. The last reference to a file is put later, by task work.
@@ -419,6 +426,20 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
 					    struct page **pages)
 {
 	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+}
+
+static inline void
+vaddr_unpin_user_page_range_dirty_lock(struct page *page, unsigned long npages,
+				       bool make_dirty)
+{
+	unpin_user_page_range_dirty_lock(page, npages, make_dirty);
+}
+
+static inline void
+vaddr_unpin_user_pages_dirty_lock(struct page **pages, unsigned long npages,
+				  bool make_dirty)
+{
+	unpin_user_pages_dirty_lock(pages, npages, make_dirty);
 }
 
 static inline void vaddr_unpin_done(struct vaddr_pin *vp)

@@ -10,6 +10,7 @@
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/pgtable.h>
 #include <linux/pid.h>
 #include <linux/version.h>
 #include <linux/xarray.h>
@@ -52,6 +53,28 @@ static inline void layout_file_move_owner(struct file *file, struct pid *from,
 static inline struct dev_pagemap *layout_page_pgmap(const struct page *page)
 {
 	return page->pgmap;
+}
+
+/* FS DAX pages are pinned for long under layout leases, or not at all. */
+static inline bool layout_page_is_fsdax(const struct page *page)
+{
+	return is_zone_device_page(page) &&
+		layout_page_pgmap(page)->type == MEMORY_DEVICE_FS_DAX;
+}
+
+/* The page that is mapped for writing in an FS DAX mapping, or NULL. */
+static inline struct page *layout_pte_page(pte_t pte)
+{
+	if (!pte_present(pte) || !pte_devmap(pte) || !pte_write(pte))
+		return NULL;
+	return pte_page(pte);
+}
+
+static inline struct page *layout_pmd_page(pmd_t pmd, unsigned long addr)
+{
+	if (!pmd_present(pmd) || !pmd_devmap(pmd) || !pmd_write(pmd))
+		return NULL;
+	return pmd_page(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
 }
 
 /* Log2 of the pages that the DAX entry at @index covers. */

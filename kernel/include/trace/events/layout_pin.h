@@ -26,8 +26,12 @@ DECLARE_EVENT_CLASS(layout_pin_lease,
 	),
 	TP_printk("dev %d:%d ino %lu kind %s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
-		  __entry->kind & F_EXCLUSIVE ? "EXCL" :
-		  __entry->kind & F_UNBREAK ? "UNBREAK" : "SHARED")
+		  /* A table, not ?:, so that user space can print it, too. */
+		  __print_symbolic(__entry->kind & (F_UNBREAK | F_EXCLUSIVE),
+				   { F_UNBREAK | F_EXCLUSIVE, "EXCL" },
+				   { F_EXCLUSIVE, "EXCL" },
+				   { F_UNBREAK, "UNBREAK" },
+				   { 0, "SHARED" }))
 );
 
 DEFINE_EVENT(layout_pin_lease, lease_set,
