@@ -6,7 +6,7 @@ KERNEL_VARIANT ?= debug
 FLAVOUR ?= cloud
 selftests = kernel/tools/testing/selftests/layout_pin
 
-.PHONY: help demo check lint series patches-check deb deb-check tools selftests clean
+.PHONY: help demo check lint series patches-check off-check deb deb-check tools selftests clean
 
 help:
 	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
@@ -15,6 +15,7 @@ help:
 	@echo '                     the holes of the unpatched kernel: these tests fail there'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck, mandoc'
 	@echo 'make patches-check   build the kernel after each patch of the series'
+	@echo 'make off-check       CONFIG_LAYOUT_PIN=n answers as the unpatched kernel does'
 	@echo 'make series          the patches as mails, new files in them, with a cover letter'
 	@echo 'make deb [FLAVOUR=full]'
 	@echo '                     Debian packages of the kernel and of the tools; takes hours'
@@ -49,6 +50,13 @@ lint:
 series:
 	vm/install
 	vm/series $(VERSION)
+
+off-check:
+	vm/install
+	vm/build --variant stock --kernel $(VERSION)
+	vm/build --variant off --kernel $(VERSION)
+	$(MAKE) --no-print-directory tools
+	vm/off-check $(VERSION)
 
 patches-check:
 	vm/install
