@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every allocation failed in turn (fail-nth): in taking a lease, changing its
- * kind, pinning, breaking, reading what is pinned. Each try either works or is
- * ENOMEM, and leaves what was there before: no lease, no record, no reference
+ * Every allocation, and every copy to or from user space, failed in turn
+ * (fail-nth): in taking a lease, changing its kind, pinning, breaking, reading
+ * what is pinned. Each try either works or is ENOMEM or EFAULT, and leaves what was there before: no lease, no record, no reference
  * too many or too few.
  */
 #include "layout_pin_fixture.h"
@@ -10,7 +10,7 @@
 
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
-#define MOST		500	/* an operation has fewer allocations */
+#define MOST		500	/* an operation has fewer that can fail */
 
 static int write_text(const char *path, const char *text)
 {
@@ -32,6 +32,7 @@ static int allow_faults(void)
 		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
 		{ "fail_page_alloc/min-order", "0" },
 		{ "fail_page_alloc/verbose", "0" },
+		{ "fail_usercopy/verbose", "0" },
 	};
 	char path[128];
 	unsigned int i;
@@ -58,7 +59,10 @@ static int fail_nth(int n)
 	return pwrite(fail_fd, text, strlen(text), 0) < 0 ? errno : 0;
 }
 
-/* How far it was from failing: 0 means that it did. */
+/*
+ * How far it was from failing: 0 means that it did. -1 if the next thing was to
+ * fail, which is this read.
+ */
 static int fails_left(void)
 {
 	char text[16] = "";
@@ -71,7 +75,7 @@ static int fails_left(void)
 
 /*
  * Runs @operation, an expression that is an errno, with its first, second, ...
- * allocation failed, until it has no more; @undo after it worked; and @same has
+ * allocation or copy failed, until it has no more; @undo after it worked; and @same has
  * to be true after each.
  */
 #define sweep(operation, undo, same) do {				\
@@ -82,14 +86,14 @@ static int fails_left(void)
 		__error = (operation);					\
 		__left = fails_left();					\
 		__faults += !__left;					\
-		EXPECT_TRUE(!__error || (!__left && __error == ENOMEM)) {\
-			TH_LOG("allocation %d: %s", __n,		\
-			       strerror(__error));			\
+		EXPECT_TRUE(!__error || (!__left &&			\
+			    (__error == ENOMEM || __error == EFAULT))) {\
+			TH_LOG("fault %d: %s", __n, strerror(__error));	\
 		}							\
 		if (!__error)						\
 			undo;						\
 		EXPECT_TRUE(same) {					\
-			TH_LOG("after allocation %d", __n);		\
+			TH_LOG("after fault %d", __n);			\
 		}							\
 	}								\
 	EXPECT_LT(0, __faults);						\
