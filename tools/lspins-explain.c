@@ -56,6 +56,15 @@ static const char *who(struct snapshot *snap, const struct process *process)
 			   process_user(snap, process));
 }
 
+/*
+ * "Nobody" is only for who sees everybody's pins. That no process was found that
+ * cannot be read does not suffice, for /proc may hide them.
+ */
+static bool sees_all(const struct snapshot *snap)
+{
+	return snap->regions_read && !snap->unreadable;
+}
+
 static const char *capital(struct snapshot *snap, const char *text)
 {
 	char *copy = snap_copy(snap, text);
@@ -352,7 +361,9 @@ static void tell_command(const struct story *story)
 	size_t i;
 
 	if (!story->kill.nr) {
-		puts("No process can be named that would end it.");
+		puts(sees_all(story->snap) ?
+		     "No process can be named that would end it." :
+		     "No process that you may see would end it.");
 		return;
 	}
 	printf("To end it: kill");
@@ -370,7 +381,7 @@ bool explain(struct snapshot *snap, const char *name, const struct list *rows)
 	if (!rows->nr) {
 		printf("%s: no layout lease and no pin %sblocks truncation.\n",
 		       printable(snap, name),
-		       snap->unreadable ? "that you may see " : "");
+		       sees_all(snap) ? "" : "that you may see ");
 		return false;
 	}
 	collect(&story, rows);

@@ -219,12 +219,13 @@ void layout_pin_drop(struct layout_pin *pin)
 	struct file_lock_context *ctx = lease->flctx;
 	struct layout_link *link;
 
-	if (pin->pgmap)
+	if (pin->pgmap) {
+		trace_pin_drop(pin->link->inode, pin->it.start, pin->it.last);
 		dax_unpin_entries(pin->link->inode->i_mapping, pin->it.start,
 				  pin->it.last);
+	}
 	list_del(&pin->list);
 	spin_lock(&ctx->flc_lock);
-	trace_pin_drop(pin->link->inode, pin->it.start, pin->it.last);
 	interval_tree_remove(&pin->it, &ctx->flc_layout->pins);
 	spin_lock(&layout_table_lock);
 	list_del(&pin->table);

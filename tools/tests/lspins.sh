@@ -183,6 +183,12 @@ t_unprivileged()
 		"${nobody[@]}" "$work/lspins" --sysroot "$root" -o +RANGES
 		"${nobody[@]}" "$work/lspins" --sysroot "$root" \
 			--explain /mnt/pmem/foo
+		"${nobody[@]}" "$work/lspins" --sysroot "$root" \
+			--explain /mnt/pmem/passed
+		# Where other processes are hidden, as by hidepid, there is none to count.
+		rm -r "$root/proc/813"
+		expect 3 "${nobody[@]}" "$work/lspins" --sysroot "$root" \
+			--explain /mnt/pmem/free
 	} > "$work/out" 2>&1
 	normalize < "$work/out" | same user
 }

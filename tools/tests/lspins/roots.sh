@@ -149,10 +149,14 @@ root_user()
 {
 	new_root user
 	file /mnt/pmem/foo
+	file /mnt/pmem/passed
+	file /mnt/pmem/free
 	process 812 ib_write_bw 1000
 	printf '4: /dev/infiniband/uverbs0\n\t%s\n\t%s\n' /mnt/pmem/foo \
 		'/mnt/pmem/gone (deleted)' | put proc/812/file_pins
+	# Who has the pins of the zombie is not to be seen.
 	process 813 hidden 0
+	lease ZOMBIE UNBREAK 814 /mnt/pmem/passed
 	chmod 0 "$root/proc/813/file_pins"
 	chmod 0 "$root/$table"
 	lease ACTIVE EXCL 812 /mnt/pmem/foo

@@ -22,16 +22,14 @@ DECLARE_EVENT_CLASS(layout_pin_lease,
 	TP_fast_assign(
 		__entry->dev = inode->i_sb->s_dev;
 		__entry->ino = inode->i_ino;
-		__entry->kind = kind;
+		/* For user space, which does not know the flags. */
+		__entry->kind = kind & F_EXCLUSIVE ? 2 :
+			kind & F_UNBREAK ? 1 : 0;
 	),
 	TP_printk("dev %d:%d ino %lu kind %s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
-		  /* A table, not ?:, so that user space can print it, too. */
-		  __print_symbolic(__entry->kind & (F_UNBREAK | F_EXCLUSIVE),
-				   { F_UNBREAK | F_EXCLUSIVE, "EXCL" },
-				   { F_EXCLUSIVE, "EXCL" },
-				   { F_UNBREAK, "UNBREAK" },
-				   { 0, "SHARED" }))
+		  __print_symbolic(__entry->kind, { 0, "SHARED" },
+				   { 1, "UNBREAK" }, { 2, "EXCL" }))
 );
 
 DEFINE_EVENT(layout_pin_lease, lease_set,
