@@ -45,6 +45,8 @@ static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
 	if (!lease->nr_pins && !layout_file_get(file))
 		return -EOPNOTSUPP;
 
+	/* Before the record is in the table: readers there look at it. */
+	pin->lease = lease;
 	spin_lock(&layout_table_lock);
 	pin->link = layout_link_get(ctx->flc_layout, spare, file);
 	if (pin->link)
@@ -57,7 +59,6 @@ static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
 		return -EAGAIN;
 	}
 	lease->nr_pins++;
-	pin->lease = lease;
 	interval_tree_insert(&pin->it, &ctx->flc_layout->pins);
 	spare->pin = NULL;
 	return 0;

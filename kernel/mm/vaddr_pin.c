@@ -210,24 +210,24 @@ static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 }
 
 /*
- * Fault pages in for writing, as MADV_POPULATE_WRITE does. No record stands
- * meanwhile, since a fault waits for a truncate that is under way.
+ * Fault pages in for writing. The first is asked for by itself, for the errno;
+ * the others as far as it goes, since what is missing has its turn. No record
+ * stands meanwhile: a fault waits for a truncate that is under way.
  */
 static int vaddr_pin_fault(unsigned long start, int nr)
 {
-	int locked = 1;
-	long ret;
+	bool unlocked = false;
+	int ret, locked = 1;
 
 	if (mmap_read_lock_killable(current->mm))
 		return -EINTR;
-	ret = faultin_page_range(current->mm, start, start + nr * PAGE_SIZE,
-				 true, &locked);
+	ret = fixup_user_fault(current->mm, start, FAULT_FLAG_WRITE, &unlocked);
+	if (!ret && nr > 1)
+		faultin_page_range(current->mm, start + PAGE_SIZE,
+				   start + nr * PAGE_SIZE, true, &locked);
 	if (locked)
 		mmap_read_unlock(current->mm);
-	/* What GUP says of poison, and of a mapping that changed meanwhile. */
-	if (ret == -EHWPOISON || ret == -EINVAL)
-		return -EFAULT;
-	return ret < 0 ? ret : 0;
+	return ret;
 }
 
 static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,

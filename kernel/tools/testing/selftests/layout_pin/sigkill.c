@@ -422,7 +422,7 @@ TEST_F(layout, waiting_for_a_thaw_to_pin)
 	ASSERT_EQ(0, hear(tell));
 	dir = open(kind_dir(&self->kind), O_RDONLY);
 	ASSERT_EQ(0, ioctl(dir, FIFREEZE, 0));
-	EXPECT_TRUE(sleeps_in(pid, "mmap_read_lock", "gup_longterm"));
+	EXPECT_TRUE(sleeps_in(pid, "mmap_read_lock", "vaddr_pin"));
 	kill(pid, SIGKILL);
 	EXPECT_FALSE(dies_within(pid, 0.5));
 	ASSERT_EQ(0, ioctl(dir, FITHAW, 0));
