@@ -6,7 +6,7 @@ KERNEL_VARIANT ?= debug
 FLAVOUR ?= cloud
 selftests = kernel/tools/testing/selftests/layout_pin
 
-.PHONY: help demo check lint series patches-check off-check deb deb-check tools selftests clean
+.PHONY: help demo check lint series patches-check off-check torture bench deb deb-check tools selftests clean
 
 help:
 	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
@@ -16,6 +16,8 @@ help:
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck, mandoc'
 	@echo 'make patches-check   build the kernel after each patch of the series'
 	@echo 'make off-check       CONFIG_LAYOUT_PIN=n answers as the unpatched kernel does'
+	@echo 'make torture         an hour of races, SIGKILL, faults and bad input'
+	@echo 'make bench           instructions of the patched and of the stock kernel'
 	@echo 'make series          the patches as mails, new files in them, with a cover letter'
 	@echo 'make deb [FLAVOUR=full]'
 	@echo '                     Debian packages of the kernel and of the tools; takes hours'
@@ -57,6 +59,22 @@ off-check:
 	vm/build --variant off --kernel $(VERSION)
 	$(MAKE) --no-print-directory tools
 	vm/off-check $(VERSION)
+
+torture:
+	vm/install
+	vm/build --variant debug --kernel $(VERSION)
+	vm/build --variant race --kernel $(VERSION)
+	vm/build --variant release --kernel $(VERSION)
+	$(MAKE) --no-print-directory selftests
+	vm/torture --kernel $(VERSION)
+
+bench:
+	vm/install
+	vm/build --variant release --kernel $(VERSION)
+	vm/build --variant stock --kernel $(VERSION)
+	$(MAKE) --no-print-directory tools
+	$(MAKE) --no-print-directory -C bench
+	bench/run --kernel $(VERSION)
 
 patches-check:
 	vm/install

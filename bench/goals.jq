@@ -1,0 +1,99 @@
+# What `make bench` compares, and the goals. Input: lines of raw figures, each
+# "kernel what subject size minimum median maximum samples" (tabs between), one for
+# each machine. Output: what becomes bench.json.
+
+def median: sort | .[length / 2 | floor];
+
+def parse:
+	split("\t") | {kernel: .[0], what: .[1], subject: .[2], size: (.[3] | tonumber),
+		minimum: (.[4] | tonumber), median: (.[5] | tonumber),
+		maximum: (.[6] | tonumber), samples: (.[7] | tonumber)};
+
+# One figure for all machines of a kernel: the median of their medians.
+def figures:
+	group_by([.kernel, .what, .subject, .size]) | map(
+		(map(.median) | sort) as $medians |
+		.[0] + {value: ($medians | median), boots: $medians,
+			spread: (if $medians[0] > 0 then
+				($medians[-1] - $medians[0]) / ($medians | median)
+				else 0 end)} | del(.median));
+
+def pretty_size:
+	if . >= 1048576 then "\(. / 1048576) MiB"
+	elif . > 0 then "\(. / 1024) KiB" else "" end;
+
+def find($figures; $key):
+	[$figures[] | select([.kernel, .what, .subject, .size] == $key)] | first;
+
+# A pair of figures; nothing where one of them was not measured.
+def pair($figures; $label; $a; $b):
+	find($figures; $a) as $x | find($figures; $b) as $y |
+	if $x and $y then
+		{label: $label, figure: $x.value, against: $y.value,
+		 ratio: ($x.value / $y.value),
+		 spread: ([$x.spread, $y.spread] | max)}
+	else empty end;
+
+def sizes($figures; $what; $subject):
+	[$figures[] | select(.kernel == "release" and .what == $what and
+		.subject == $subject) | .size] | unique | .[];
+
+# Memory of two kinds, on the same kernel.
+def kinds($figures; $a; $b):
+	sizes($figures; "reg"; $a) as $size |
+	pair($figures; $size | pretty_size; ["release", "reg", $a, $size];
+	     ["release", "reg", $b, $size]);
+
+# All subjects of a group, the patched kernel against the stock one.
+def kernels($figures; $what):
+	$figures[] | select(.kernel == "release" and .what == $what) |
+	pair($figures; .subject + (if .size > 0 then " " + (.size | pretty_size) else "" end);
+	     ["release", .what, .subject, .size]; ["stock", .what, .subject, .size]);
+
+def counts($figures; $what; $many; $few):
+	$figures[] | select(.what == $what and .size == $many) |
+	pair($figures; .subject; [.kernel, .what, .subject, $many];
+	     [.kernel, .what, .subject, $few]);
+
+# What one of 8 threads costs more than one alone, the machine's own limits, as a
+# loop without locks shows them, taken out.
+def threads($figures):
+	def time($mode; $nr): find($figures; ["release", "threads", $mode, $nr]) | .value;
+	("one-file", "own-files", "anon") as $mode |
+	if time($mode; 8) and time("spin"; 8) then
+		(time("spin"; 1) / time("spin"; 8)) as $processors |
+		{label: "\($mode), \($processors * 100 | round / 100) processors' worth",
+		 figure: (time($mode; 8) * $processors | round),
+		 against: time($mode; 1),
+		 ratio: (time($mode; 8) * $processors / time($mode; 1)), spread: 0}
+	else empty end;
+
+def row($id; $measured; $against; $goal; pairs):
+	{id: $id, measured: $measured, against: $against, goal: $goal, pairs: [pairs]} |
+	.worst = (.pairs | max_by(.ratio)) |
+	.verdict = if .worst == null then "not measured" elif $goal == null then "reported"
+		elif .worst.ratio <= $goal then "met" else "missed" end;
+
+[inputs | parse] | figures as $f | {
+	figures: $f,
+	rows: [
+		row("reg-2m-devdax"; "reg+dereg, leased fsdax, 2 MiB mappings"; "device DAX"; 0.5;
+			kinds($f; "fsdax-2m"; "devdax")),
+		row("reg-2m-thp"; "reg+dereg, leased fsdax, 2 MiB mappings"; "anonymous THP"; 1.2;
+			kinds($f; "fsdax-2m"; "thp")),
+		row("reg-4k-anon"; "reg+dereg, leased fsdax, 4 KiB mappings"; "anonymous 4 KiB"; 1.1;
+			kinds($f; "fsdax-4k"; "anon")),
+		row("reg-stock"; "reg+dereg, other memory"; "stock kernel"; 1.005;
+			kernels($f; "reg")),
+		row("path-stock"; "files without leases"; "stock kernel"; 1.005;
+			kernels($f; "path")),
+		row("refused-regions"; "refused truncate, 1,000,000 regions"; "1 region"; 2;
+			counts($f; "refused"; 1000000; 1)),
+		row("refused-scan"; "refused truncate, 512 MiB mapped"; "stock scan of it"; 0.01;
+			kernels($f; "scan")),
+		row("threads"; "reg+dereg, 8 threads, each"; "one thread"; null;
+			threads($f)),
+		row("file_pins"; "file_pins, 100,000 regions, 10 files"; "10 regions"; 1.5;
+			counts($f; "file_pins"; 100000; 10))
+	]
+}
