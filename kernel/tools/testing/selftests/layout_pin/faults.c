@@ -2,8 +2,8 @@
 /*
  * Every allocation, and every copy to or from user space, failed in turn
  * (fail-nth): in taking a lease, changing its kind, pinning, breaking, reading
- * what is pinned. Each try either works or is ENOMEM or EFAULT, and leaves what was there before: no lease, no record, no reference
- * too many or too few.
+ * what is pinned. Each try either works or is ENOMEM or EFAULT, and leaves what
+ * was there before: no lease, no record, no reference too many or too few.
  */
 #include "layout_pin_fixture.h"
 #include <sys/syscall.h>
