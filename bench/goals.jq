@@ -26,10 +26,10 @@ def find($figures; $key):
 	[$figures[] | select([.kernel, .what, .subject, .size] == $key)] | first;
 
 # A pair of figures; nothing where one of them was not measured.
-def pair($figures; $label; $a; $b):
+def pair($figures; $name; $a; $b):
 	find($figures; $a) as $x | find($figures; $b) as $y |
 	if $x and $y then
-		{label: $label, figure: $x.value, against: $y.value,
+		{label: $name, figure: $x.value, against: $y.value,
 		 ratio: ($x.value / $y.value),
 		 spread: ([$x.spread, $y.spread] | max)}
 	else empty end;

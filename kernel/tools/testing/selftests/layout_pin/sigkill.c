@@ -23,7 +23,7 @@
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
 #define BOUND		20.0	/* seconds to die in */
 
-static unsigned int points = 4, seed = 1;
+static unsigned int points = 2, seed = 1;
 
 struct victim {
 	const char *path;
