@@ -73,7 +73,6 @@ static const struct rule {
 	[READ_TABLE]	= { "read the table of pins", B(OK), 0 },
 	[CHURN]		= { "make and free other files", B(OK), B(IS_NOSPC) },
 	[KILL]		= { "kill", B(OK), 0 },
-	[UNBIND]	= { "unbind", 0, B(OK) },
 };
 
 static const char * const answer_names[NR_ANSWERS] = {
