@@ -6,7 +6,7 @@ KERNEL_VARIANT ?= debug
 FLAVOUR ?= cloud
 selftests = kernel/tools/testing/selftests/layout_pin
 
-.PHONY: help demo check lint series patches-check off-check torture bench deb deb-check tools selftests clean
+.PHONY: help demo check lint series patches-check off-check torture bench regress deb deb-check tools selftests clean
 
 help:
 	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
@@ -18,6 +18,7 @@ help:
 	@echo 'make off-check       CONFIG_LAYOUT_PIN=n answers as the unpatched kernel does'
 	@echo 'make torture         an hour of races, SIGKILL, faults and bad input'
 	@echo 'make bench           instructions of the patched and of the stock kernel'
+	@echo 'make regress         other people'\''s tests say the same of both kernels'
 	@echo 'make series          the patches as mails, new files in them, with a cover letter'
 	@echo 'make deb [FLAVOUR=full]'
 	@echo '                     Debian packages of the kernel and of the tools; takes hours'
@@ -79,6 +80,12 @@ bench:
 patches-check:
 	vm/install
 	vm/patches-check $(VERSION)
+
+regress:
+	vm/install regress
+	vm/build --variant stock --kernel $(VERSION)
+	vm/build --variant release --kernel $(VERSION)
+	vm/regress --kernel $(VERSION)
 
 deb:
 	vm/install deb

@@ -20,7 +20,7 @@
 
 #define PAGE	4096L
 #define HUGE	(2L << 20)
-#define MAX_SAMPLES	1024
+#define MAX_SAMPLES	2048
 
 struct series {
 	int nr;

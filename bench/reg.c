@@ -8,30 +8,55 @@
 #include <err.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench.h"
+
+#define SAMPLES		9
 
 static const size_t default_sizes[] = {
 	4L << 10, 16L << 10, 64L << 10, 256L << 10, 2L << 20, 8L << 20,
 	32L << 20, 128L << 20, 512L << 20,
 };
 
-/* More of the short ones: they differ more, see print(). */
+/*
+ * Until nothing is left to do that earlier calls put off: RCU frees their memory
+ * up to 5 seconds later. Nobody waits for it, the clock jumps when all sleep.
+ */
+static void settle(void)
+{
+	struct timespec ts = { .tv_sec = 6 };
+
+	nanosleep(&ts, NULL);
+}
+
+/*
+ * The mean of a few in a row. Each row begins in the same state, so that it meets
+ * the same number of empty caches of allocators, which are part of the cost.
+ */
+static uint64_t row(struct ibv_pd *pd, const struct memory *memory, size_t size)
+{
+	int nr = size <= 256L << 10 ? 32 : size <= 2L << 20 ? 4 : 1, i;
+	uint64_t start;
+
+	settle();
+	start = now();
+	for (i = 0; i < nr; i++)
+		dereg(reg(pd, memory->at, size));
+	return (now() - start) / nr;
+}
+
 static void one_size(struct ibv_pd *pd, const struct memory *memory,
 		     size_t size)
 {
-	int nr = size <= 2L << 20 ? 601 : size <= 32L << 20 ? 61 :
-		size <= 128L << 20 ? 15 : 7;
 	struct series series = { };
-	uint64_t start;
 	int i;
 
-	/* The first ones fill the caches. */
-	for (i = -nr / 3; i < nr; i++) {
-		start = now();
-		dereg(reg(pd, memory->at, size));
-		if (i >= 0)
-			add(&series, now() - start);
+	for (i = 0; i < SAMPLES + 2; i++) {
+		uint64_t took = row(pd, memory, size);
+
+		if (i >= 2)	/* the first ones warm up */
+			add(&series, took);
 	}
 	print(&series, "reg", memory->kind, size);
 }

@@ -2,13 +2,10 @@
 /*
  * Series of samples, and the line that is printed for one:
  *
- *	WHAT SUBJECT SIZE MINIMUM TYPICAL MAXIMUM SAMPLES
+ *	WHAT SUBJECT SIZE MINIMUM MEDIAN MAXIMUM SAMPLES
  *
- * separated by tabs. Typical is the mean without the tenth that is smallest and
- * the tenth that is largest. A timer tick, RCU that frees for thousands at once,
- * a flush of the journal fall into few samples: they are left out. That every
- * other operation finds a cache of the allocator empty is part of its cost: a
- * median would show either of both, by chance.
+ * separated by tabs. The report takes the median: a timer tick or a flush of
+ * the journal falls into few of the samples.
  */
 #include <err.h>
 #include <inttypes.h>
@@ -31,16 +28,6 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static uint64_t typical(const uint64_t *v, int nr)
-{
-	int out = nr < 3 ? 0 : nr < 20 ? 1 : nr / 10, i;
-	uint64_t sum = 0;
-
-	for (i = out; i < nr - out; i++)
-		sum += v[i];
-	return sum / (nr - 2 * out);
-}
-
 void print(struct series *series, const char *what, const char *subject,
 	   uint64_t size)
 {
@@ -51,7 +38,7 @@ void print(struct series *series, const char *what, const char *subject,
 		errx(1, "no samples of %s %s", what, subject);
 	qsort(v, nr, sizeof(*v), compare);
 	printf("%s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%d\n",
-	       what, subject, size, v[0], typical(v, nr), v[nr - 1], nr);
+	       what, subject, size, v[0], v[nr / 2], v[nr - 1], nr);
 	fflush(stdout);
 }
 
