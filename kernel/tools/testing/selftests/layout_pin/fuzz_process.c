@@ -60,11 +60,12 @@ static void predict_fork(struct world *w, const struct op *op,
 
 static int run_fork(struct world *w, const struct op *op)
 {
+	int slot = op->a;	/* the parent makes up the next one meanwhile */
 	pid_t pid = fork();
 
 	if (!pid) {
 		verbs_forget();
-		actor_main(w, op->a);
+		actor_main(w, slot);
 	}
 	w->learned = pid;
 	return errno_of(pid);

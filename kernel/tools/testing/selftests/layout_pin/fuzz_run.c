@@ -286,7 +286,8 @@ static void wait_for_actors(struct world *w)
 			since = seconds();
 		}
 		if (seconds() - since > HANG) {
-			fail(w, WRONG_HANG, "actor %d hangs", w->op.actor);
+			fail(w, WRONG_HANG, "actor %d hangs in %s",
+			     w->op.actor, calls[w->op.call]->name);
 			for (i = 1; i < ACTORS; i++)
 				show_stack(w, w->actor[i].pid);
 		}
