@@ -32,7 +32,7 @@ static const struct {
 	{ FS_IOC_FSGETXATTR, RANDOM, { }, true },
 	{ FS_IOC_FSSETXATTR, XATTR, { EOPNOTSUPP, EINVAL, EPERM, EACCES },
 	  true },
-	{ FS_IOC_FIEMAP, MAP, { EINVAL, EBADE, EFAULT, EOPNOTSUPP, EFBIG },
+	{ FS_IOC_FIEMAP, MAP, { EINVAL, EBADR, EFAULT, EOPNOTSUPP, EFBIG },
 	  true },
 	{ FIGETBSZ, RANDOM, { }, true },
 	{ FIONREAD, RANDOM, { }, true },
@@ -48,7 +48,7 @@ static const struct {
 	{ _IO('f', 12), RANDOM, { ENOTTY, EACCES, EINVAL }, true },
 	{ _IOW('f', 41, __u32), RANDOM, { ENOTTY }, true },
 	{ _IOWR('f', 42, struct fiemap), MAP,
-	  { ENOTTY, EINVAL, EBADE, EFAULT, EFBIG }, true },
+	  { ENOTTY, EINVAL, EBADR, EFAULT, EFBIG }, true },
 	{ _IOW('f', 43, __u32), RANDOM,
 	  { ENOTTY, EPERM, EINVAL, EOPNOTSUPP }, true },
 	/* XFS: geometry, direct I/O, extents, blocks behind the end, inodes */

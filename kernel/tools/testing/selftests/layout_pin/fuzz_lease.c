@@ -214,7 +214,7 @@ static const struct {
 	{ 1024 + 99, 16, { EINVAL } },
 	{ F_DUPFD, 1 << 30, { EINVAL } },
 	{ F_DUPFD, -1, { EINVAL } },
-	{ F_NOTIFY, 1, { ENOTDIR } },
+	{ F_NOTIFY, 1, { ENOTDIR, EINVAL } },	/* CONFIG_DNOTIFY */
 	{ F_SETPIPE_SZ, 4096, { EBADF } },
 	{ F_GETPIPE_SZ, 0, { EBADF } },
 	{ F_ADD_SEALS, 1, { EINVAL, EPERM } },

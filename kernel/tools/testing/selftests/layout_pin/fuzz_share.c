@@ -376,10 +376,9 @@ static void predict_move(struct world *w, const struct op *op,
 		may(want, ENOTTY);
 		return;
 	}
+	may(want, EOPNOTSUPP);
 	if (two.from->file == two.to->file)
 		may(want, EINVAL);
-	else
-		may(want, EOPNOTSUPP);
 }
 
 static int run_move(struct world *w, const struct op *op)

@@ -12,7 +12,7 @@
  */
 #include "fuzz.h"
 
-#define PATIENCE	120	/* seconds */
+#define PATIENCE	30	/* seconds */
 
 void print_op(FILE *out, const struct op *op)
 {
