@@ -154,6 +154,7 @@ struct actor {
 	struct descriptor own[OWNS];
 	struct cell cell[ARENAS][CELLS];
 	volatile int signals;
+	volatile int handling;	/* a handler of them runs */
 	volatile int go;	/* futex: it is this actor's turn */
 };
 

@@ -118,6 +118,7 @@ static void let_go(int sig)
 	struct actor *actor = &w->actor[handler_slot];
 	int i, kept = errno;
 
+	actor->handling++;
 	actor->signals++;
 	for (i = 0; i < FDS; i++) {
 		struct descriptor *d = &actor->file[i];
@@ -130,6 +131,7 @@ static void let_go(int sig)
 		    !fcntl(d->fd, F_SETLEASE, F_UNLCK))
 			ofd->released = true;
 	}
+	actor->handling--;
 	errno = kept;
 }
 
@@ -248,6 +250,16 @@ static unsigned int asked(const struct world *w, unsigned long ofds)
 	return slots;
 }
 
+/* Whoever lets go of a lease says so only after the breaker may go on. */
+static void wait_for_handlers(const struct world *w)
+{
+	int i, patience = 5000;
+
+	for (i = 1; i < ACTORS; i++)
+		while (w->actor[i].alive && w->actor[i].handling && patience--)
+			usleep(1000);
+}
+
 /* Leases that were broken are gone; nobody else was asked. */
 static void judge_breaks(struct world *w, const struct answers *want, int got)
 {
@@ -284,6 +296,7 @@ static void judge(struct world *w, const struct op *op,
 	}
 	if (got == ETXTBSY && took > AT_ONCE)
 		fail(w, WRONG_SLEEP, "refused after %.1f s", took);
+	wait_for_handlers(w);
 	judge_breaks(w, want, got);
 }
 

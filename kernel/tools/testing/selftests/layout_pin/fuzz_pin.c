@@ -41,7 +41,7 @@ int some_own(struct world *w, int actor, bool verbs)
 		slot = rnd(w, OWNS);
 		d = &w->actor[actor].own[slot];
 		if (d->of >= 0 && w->owners[d->of].verbs == verbs &&
-		    (!verbs || d->native))
+		    (!verbs || d->native) && (i > 6 || !w->owners[d->of].busy))
 			return slot;
 	}
 	return slot;
@@ -280,15 +280,25 @@ static void apply_own_dup(struct world *w, const struct op *op, int got)
 		};
 }
 
-/* Somewhere in the arenas, mostly where something is mapped. */
+/* Is this a mapping that the actor may pin, as far as that goes? */
+static bool pinnable(const struct world *w, int actor, const struct cell *cell)
+{
+	return cell->ofd >= 0 && cell->shared && (cell->prot & PROT_WRITE) &&
+		model_pin_lease(w, actor, w->ofds[cell->ofd].file) >= 0;
+}
+
+/* Somewhere in the arenas, mostly where something can be pinned or is mapped. */
 static unsigned long some_address(struct world *w, int actor)
 {
-	int i, arena, cell;
+	int i, arena, cell, picky = rnd(w, 4) ? 40 : 0;
 
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 50; i++) {
+		const struct cell *at;
+
 		arena = rnd(w, ARENAS);
 		cell = rnd(w, CELLS);
-		if (w->actor[actor].cell[arena][cell].ofd >= 0)
+		at = &w->actor[actor].cell[arena][cell];
+		if (pinnable(w, actor, at) || (i >= picky && at->ofd >= 0))
 			break;
 	}
 	return (unsigned long)cell_at(w, arena, cell) +

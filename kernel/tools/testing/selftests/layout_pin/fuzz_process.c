@@ -43,6 +43,7 @@ static void born(struct world *w, int slot, pid_t pid)
 	actor->mm_life++;
 	actor->go = 0;
 	actor->signals = 0;
+	actor->handling = 0;
 }
 
 static void make_fork(struct world *w, struct op *op)
