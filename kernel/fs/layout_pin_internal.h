@@ -105,13 +105,15 @@ struct layout_link {
  * struct layout_pin - record of a pinned part of a file
  * @it: first and last page offset; in layout_ctx.pins
  * @list: in vaddr_pin.records; the driver's object serialises
- * @table: in the table of all records
+ * @table: in the table of all records, between which readers of the table
+ *	keep their place with records of their own: those have nothing else set
  * @lease: the lease it was made under
  * @link: whom it counts for
  * @pgmap: the memory it is in, referenced once committed: keeps struct page
  * @since: when it was made, in seconds since boot
  *
- * Stands from before the first page reference until after the last one.
+ * Once committed it has one page reference to each entry of the mapping in its
+ * range. Stands from before the first of them until after the last.
  */
 struct layout_pin {
 	struct interval_tree_node it;

@@ -171,7 +171,6 @@ static void layout_pin_merge(struct layout_pin *pin, pgoff_t first, pgoff_t last
  * layout_pin_commit() - the pages are referenced: make the record exact
  * @vp: the driver's object
  * @pin: the youngest record of @vp
- * @mapping: of the file
  * @first: first page offset really pinned
  * @last: last page offset really pinned
  * @pgmap: the memory of these pages; the caller's reference goes to the record
@@ -183,9 +182,9 @@ static void layout_pin_merge(struct layout_pin *pin, pgoff_t first, pgoff_t last
  * Context: mmap_lock held for reading.
  */
 void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
-		       struct address_space *mapping, pgoff_t first,
-		       pgoff_t last, struct dev_pagemap *pgmap)
+		       pgoff_t first, pgoff_t last, struct dev_pagemap *pgmap)
 {
+	struct address_space *mapping = pin->link->inode->i_mapping;
 	struct file_lock_context *ctx = pin->lease->flctx;
 
 	trace_pin_add(mapping->host, first, last);

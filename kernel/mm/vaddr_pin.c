@@ -26,6 +26,7 @@
 #include <linux/mmap_lock.h>
 #include <linux/mmu_context.h>
 #include <linux/pagewalk.h>
+#include <linux/sched/signal.h>
 
 #include "internal.h"
 
@@ -49,21 +50,26 @@ struct vaddr_walk {
  *
  * One device may end and another begin inside a file (device mapper): a record
  * holds one device's memory, so the walk ends there.
+ *
+ * Return: 0, 1 to end the walk before this page, or -ENOMEM if there are as
+ *	many references as can be counted.
  */
-static bool vaddr_pin_entry(struct vaddr_walk *walk, struct page *page,
-			    pgoff_t index, unsigned int order)
+static int vaddr_pin_entry(struct vaddr_walk *walk, struct page *page,
+			   pgoff_t index, unsigned int order)
 {
 	struct page *entry = page - (index & ((1UL << order) - 1));
+	int err;
 
 	if (entry == walk->entry)
-		return true;
+		return 0;
 	if (walk->pgmap && walk->pgmap != layout_page_pgmap(page))
-		return false;
-	if (try_grab_folio(page_folio(entry), 1, FOLL_PIN))
-		return false;
+		return 1;
+	err = try_grab_folio(page_folio(entry), 1, FOLL_PIN);
+	if (err)
+		return err;
 	walk->pgmap = layout_page_pgmap(page);
 	walk->entry = entry;
-	return true;
+	return 0;
 }
 
 /* Under the page table lock. */
@@ -71,10 +77,10 @@ static int vaddr_pin_huge(struct vaddr_walk *walk, struct page *page,
 			  pgoff_t index, int nr)
 {
 	struct page **pages = walk->pages + walk->nr;
-	int i;
+	int i, stop = page ? vaddr_pin_entry(walk, page, index, PMD_ORDER) : 1;
 
-	if (!page || !vaddr_pin_entry(walk, page, index, PMD_ORDER))
-		return 1;
+	if (stop)
+		return stop;
 	for (i = 0; i < nr; i++)
 		pages[i] = page + i;
 	walk->nr += nr;
@@ -90,23 +96,27 @@ static int vaddr_pin_table(struct vaddr_walk *walk, pte_t *pte,
 			   struct vm_area_struct *vma, unsigned long addr,
 			   unsigned long end)
 {
-	pgoff_t index = linear_page_index(vma, addr);
-	unsigned int order = layout_entry_order(vma->vm_file->f_mapping, index);
+	pgoff_t index = linear_page_index(vma, addr), ask = index;
+	unsigned int order = 0;
 	struct page *page;
+	int stop;
 
 	for (; addr != end; addr += PAGE_SIZE, pte++, index++) {
-		if (!(index & (PTRS_PER_PMD - 1)))
+		if (index == ask) {
 			order = layout_entry_order(vma->vm_file->f_mapping,
 						   index);
+			ask = (index | (PTRS_PER_PMD - 1)) + 1;
+		}
 		page = layout_pte_page(ptep_get(pte));
-		if (!page || !vaddr_pin_entry(walk, page, index, order))
-			return 1;
+		stop = page ? vaddr_pin_entry(walk, page, index, order) : 1;
+		if (stop)
+			return stop;
 		walk->pages[walk->nr++] = page;
 	}
 	return 0;
 }
 
-/* Return: 0 to go on, 1 at a page that is not mapped for writing. */
+/* Return: 0 to go on, 1 at a page that is not mapped for writing, or an errno. */
 static int vaddr_pin_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 			 struct mm_walk *mm_walk)
 {
@@ -150,31 +160,33 @@ static const struct mm_walk_ops vaddr_pin_ops = {
  * writing, also where the device only reads: a write fault allocates the block,
  * converts it and unshares it, and never maps the zero page.
  *
- * Return: number of pages, or -EAGAIN if the first is not mapped.
+ * Return: number of pages, -EAGAIN if the first is not mapped, or a reason.
  */
 static int vaddr_pin_mapped(struct vaddr_pin *vp, struct layout_pin *pin,
 			    struct vm_area_struct *vma, unsigned long start,
 			    int nr, struct page **pages)
 {
-	struct address_space *mapping = vma->vm_file->f_mapping;
 	struct vaddr_walk walk = { .pages = pages };
 	pgoff_t first = linear_page_index(vma, start);
 	struct dev_pagemap *pgmap;
-	int ret = -EAGAIN;
+	int ret;
 
-	walk_page_range_vma(vma, start, start + nr * PAGE_SIZE, &vaddr_pin_ops,
-			    &walk);
-	if (!walk.nr)
+	ret = walk_page_range_vma(vma, start, start + nr * PAGE_SIZE,
+				  &vaddr_pin_ops, &walk);
+	if (!walk.nr) {
+		ret = ret < 0 ? ret : -EAGAIN;
 		goto drop;
+	}
 
 	/* Held until the last unpin: unbinding the device waits for it. */
 	pgmap = get_dev_pagemap(page_to_pfn(pages[0]), NULL);
 	if (!pgmap) {
-		dax_unpin_entries(mapping, first, first + walk.nr - 1);
+		dax_unpin_entries(vma->vm_file->f_mapping, first,
+				  first + walk.nr - 1);
 		ret = -ENXIO;
 		goto drop;
 	}
-	layout_pin_commit(vp, pin, mapping, first, first + walk.nr - 1, pgmap);
+	layout_pin_commit(vp, pin, first, first + walk.nr - 1, pgmap);
 	return walk.nr;
 drop:
 	layout_pin_drop(pin);
@@ -183,7 +195,7 @@ drop:
 
 /*
  * Pin at most @nr pages, which becomes what of them is in the mapping at @start.
- * mmap_lock is held for reading. Return: as vaddr_pin_mapped(), or a reason.
+ * mmap_lock is held for reading. Return: as vaddr_pin_mapped().
  */
 static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 			 unsigned int gup_flags, struct page **pages)
@@ -246,6 +258,10 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 		ret = vaddr_pin_fault(start, nr);
 		if (ret)
 			return ret;
+		/* As GUP does, or one thread could keep another here. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 	}
 }
 

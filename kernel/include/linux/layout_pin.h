@@ -228,8 +228,7 @@ static inline bool layout_lease_user(const struct file_lock_core *flc)
 struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 				  pgoff_t first, pgoff_t last);
 void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
-		       struct address_space *mapping, pgoff_t first,
-		       pgoff_t last, struct dev_pagemap *pgmap);
+		       pgoff_t first, pgoff_t last, struct dev_pagemap *pgmap);
 void layout_pin_drop(struct layout_pin *pin);
 
 /* mm/vaddr_pin.c: for drivers */
