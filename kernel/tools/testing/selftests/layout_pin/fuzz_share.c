@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <xfs/xfs.h>
 #include "ext4_ioctl.h"
+#include "xfs_ioctl.h"
 #include "fuzz.h"
 
 #define COPY_MOST	(256L << 10)
@@ -391,16 +392,6 @@ static int run_move(struct world *w, const struct op *op)
 	return errno_of(ioctl(fd_of(w, op, op->a), EXT4_IOC_MOVE_EXT, &args));
 }
 
-/* Newer than the distribution's header. */
-struct exchange_range {
-	__s32 file1_fd;
-	__u32 pad;
-	__u64 file1_offset;
-	__u64 file2_offset;
-	__u64 length;
-	__u64 flags;
-};
-
 /* A feature that these file systems are made without. */
 static void predict_exchange(struct world *w, const struct op *op,
 			     struct answers *want)
@@ -429,7 +420,7 @@ static int run_exchange(struct world *w, const struct op *op)
 	};
 
 	return errno_of(ioctl(fd_of(w, op, op->a),
-			      _IOW('X', 129, struct exchange_range), &args));
+			      IOC_EXCHANGE_RANGE, &args));
 }
 
 static void make_boot(struct world *w, struct op *op)

@@ -10,9 +10,9 @@
 #define LAYOUT_PIN_HOLES_H
 
 #include <sys/resource.h>
-#include <sys/uio.h>
 #include <linux/fs.h>
 #include "layout_pin_test.h"
+#include "short_reference.h"
 
 #define WAITS	1.0	/* an operation that has not ended by then waits */
 #define SOON	10.0	/* one that need not wait has, on any machine */
@@ -22,10 +22,8 @@
 /* Put a page into a pipe. It is written first, or it might be a hole's. */
 static inline int hold_page(void *addr, int *fds)
 {
-	struct iovec iov = { .iov_base = addr, .iov_len = PAGE };
-
 	memset(addr, 'k', PAGE);
-	return pipe(fds) || vmsplice(fds[1], &iov, 1, 0) != PAGE;
+	return short_reference(addr, fds);
 }
 
 /*
@@ -41,8 +39,7 @@ static inline bool drop_page(int *fds)
 	same = read(fds[0], page, PAGE) == PAGE;
 	for (i = 0; i < PAGE && same; i++)
 		same = page[i] == 'k';
-	close(fds[0]);
-	close(fds[1]);
+	drop_reference(fds);
 	return same;
 }
 

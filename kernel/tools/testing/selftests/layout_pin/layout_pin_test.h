@@ -303,4 +303,17 @@ static inline double seconds(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+/* Reap a child; false if it is still there after so many seconds. */
+static inline bool ends_within(pid_t pid, int *status, double bound)
+{
+	double end = seconds() + bound;
+
+	while (waitpid(pid, status, WNOHANG) != pid) {
+		if (seconds() > end)
+			return false;
+		usleep(5000);
+	}
+	return true;
+}
+
 #endif /* LAYOUT_PIN_TEST_H */

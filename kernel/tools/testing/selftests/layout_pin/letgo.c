@@ -6,11 +6,11 @@
  */
 #include "layout_pin_fixture.h"
 #include "descriptor.h"
+#include "short_reference.h"
 #include <pthread.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <linux/fs.h>
 
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
@@ -391,20 +391,6 @@ static void *truncate_in_a_thread(void *arg)
 	change->error = ftruncate(change->fd, 0) ? errno : 0;
 	change->took = seconds() - start;
 	return NULL;
-}
-
-/* One page of the file, referenced by a pipe for as long as that is not read. */
-static int short_reference(void *addr, int *pipe_fds)
-{
-	struct iovec iov = { .iov_base = addr, .iov_len = PAGE };
-
-	return pipe(pipe_fds) || vmsplice(pipe_fds[1], &iov, 1, 0) != PAGE;
-}
-
-static void drop_reference(int *pipe_fds)
-{
-	close(pipe_fds[0]);
-	close(pipe_fds[1]);
 }
 
 TEST_F(layout, short_reference_is_waited_for)

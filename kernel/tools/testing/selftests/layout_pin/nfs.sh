@@ -7,23 +7,13 @@
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
-number=0 failed=0
+# shellcheck source-path=SCRIPTDIR source=tap.sh
+. "$here/tap.sh"
 holder_pid="" pids=()
 work=$(mktemp -d)
 
 echo "TAP version 13"
-
-skip_all()
-{
-	echo "1..0 # SKIP $*"
-	exit 4
-}
-
-hold_file=""
-for dir in "$here" "${OUTPUT:-.}" "$here/../../../../../build/selftests"; do
-	[ ! -x "$dir/hold_file" ] || hold_file=$dir/hold_file
-done
-[ -n "$hold_file" ] || skip_all "hold_file was not built"
+find_hold_file "$here"
 [ "$(id -u)" = 0 ] || skip_all "needs root"
 for program in rpcbind rpc.mountd rpc.nfsd exportfs mount.nfs; do
 	command -v $program > /dev/null || skip_all "no $program"
@@ -46,24 +36,13 @@ cleanup()
 }
 trap cleanup EXIT
 
-# Usage: check NAME COMMAND...: a function that has to succeed.
-check()
+# Usage: check_fs NAME COMMAND...: a function that has to succeed, if it is selected.
+check_fs()
 {
-	local name="$fs $1" output result=ok status
+	local name="$fs $1"
 	shift
 	case $name in *"${TESTS-}"*) ;; *) return 0 ;; esac
-	number=$((number + 1))
-	# Not as a condition, in which errexit does not count.
-	set +e
-	output=$(set -e; "$@" 2>&1)
-	status=$?
-	set -e
-	if [ $status != 0 ]; then
-		result="not ok"
-		failed=1
-	fi
-	[ -z "$output" ] || echo "# ${output//$'\n'/$'\n# '}"
-	echo "$result $number - $name"
+	check "$name" "$@"
 }
 
 start_server()
@@ -205,13 +184,13 @@ for fs in ext4 xfs; do
 		how=leased
 		[ $bytes = 0 ] || how=pinned
 		hold $bytes
-		check "${how}_truncate_to_nothing" to_nothing
-		check "${how}_truncate_to_less" to_less
-		check "${how}_open_with_truncation" by_opening_it
+		check_fs "${how}_truncate_to_nothing" to_nothing
+		check_fs "${how}_truncate_to_less" to_less
+		check_fs "${how}_open_with_truncation" by_opening_it
 	done
-	check writing_and_growing writing
+	check_fs writing_and_growing writing
 	let_go
-	check truncate_once_let_go once_let_go
+	check_fs truncate_once_let_go once_let_go
 	end_file_system
 done
 [ -z "${TESTS-}" ] || echo "1..$number"

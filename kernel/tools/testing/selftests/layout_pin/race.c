@@ -130,18 +130,6 @@ static void watch(struct worker *worker, unsigned long limit)
 	worker->since = now_ms();	/* said once a while */
 }
 
-static bool reap(pid_t pid, double bound)
-{
-	double end = seconds() + bound;
-
-	while (waitpid(pid, NULL, WNOHANG) == 0) {
-		if (seconds() > end)
-			return false;
-		usleep(5000);
-	}
-	return true;
-}
-
 static bool is_thread(const struct worker *worker)
 {
 	return worker->nr && worker[-1].role->also == worker->role;
@@ -158,7 +146,7 @@ static void kill_one(struct worker *worker)
 		__atomic_store_n(&thread++->doomed, true, __ATOMIC_SEQ_CST);
 	begin(KILL);
 	kill(worker->pid, SIGKILL);
-	answered(KILL, reap(worker->pid, LIMIT) ? 0 : ETIMEDOUT);
+	answered(KILL, ends_within(worker->pid, NULL, LIMIT) ? 0 : ETIMEDOUT);
 	for (role = worker->role, thread = worker; role; role = role->also)
 		renew(thread++);
 	start(worker);
@@ -183,7 +171,7 @@ bool stop_all(double bound)
 	__atomic_store_n(&shared->stop, true, __ATOMIC_SEQ_CST);
 	for (i = 1; i < shared->nr_workers; i++) {
 		if (is_thread(&shared->worker[i]) ||
-		    reap(shared->worker[i].pid, end - seconds()))
+		    ends_within(shared->worker[i].pid, NULL, end - seconds()))
 			continue;
 		ended = false;
 		shared->worker[i].since = 1;

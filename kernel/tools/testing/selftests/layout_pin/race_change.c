@@ -51,14 +51,19 @@ static void scratch_path(char *path)
 	sprintf(path, "%s/scratch%d", kind_dir(&kinds[me->fs]), me->nr);
 }
 
+static int open_scratch(char *path)
+{
+	scratch_path(path);
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
 /* To or from a file of our own, which goes again. */
 static int clone(const struct change *c)
 {
 	char path[64];
 	int error, fd;
 
-	scratch_path(path);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = open_scratch(path);
 	if (fd < 0)
 		return errno;
 	error = errno_of(ftruncate(fd, 16 * PAGE)) ?:
@@ -78,8 +83,7 @@ static int dedupe(const struct change *c)
 	char path[64];
 	int error, fd;
 
-	scratch_path(path);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = open_scratch(path);
 	if (fd < 0)
 		return errno;
 	args.info.dest_fd = c->fd;

@@ -15,18 +15,6 @@ static const struct role * const roles[] = {
 	&holder, &holder, &device, &clash, &changer, &writer, &reader,
 };
 
-static bool ends_within(pid_t pid, int *status, double bound)
-{
-	double end = seconds() + bound;
-
-	while (waitpid(pid, status, WNOHANG) != pid) {
-		if (seconds() > end)
-			return false;
-		usleep(5000);
-	}
-	return true;
-}
-
 static pid_t start_unbind(int fs)
 {
 	pid_t pid = fork();

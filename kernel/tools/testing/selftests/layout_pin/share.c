@@ -12,27 +12,10 @@
 #include <linux/fs.h>
 #include <xfs/xfs.h>
 
+#include "xfs_ioctl.h"
+
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
-
-/* Newer than the distribution's header; of fs/xfs/libxfs/xfs_fs.h. */
-struct exchange_range {
-	__s32 file1_fd;
-	__u32 pad;
-	__u64 file1_offset;
-	__u64 file2_offset;
-	__u64 length;
-	__u64 flags;
-};
-
-struct commit_range {
-	struct exchange_range range;
-	__u64 file2_freshness[6];
-};
-
-#define IOC_EXCHANGE_RANGE	_IOW('X', 129, struct exchange_range)
-#define IOC_START_COMMIT	_IOR('X', 130, struct commit_range)
-#define IOC_COMMIT_RANGE	_IOW('X', 131, struct commit_range)
 
 static int open_other(FIXTURE_DATA(layout) *self, char *path)
 {

@@ -11,10 +11,10 @@
 #include "layout_pin_fixture.h"
 #include "descriptor.h"
 #include "rdma_loop.h"
+#include "short_reference.h"
 #include "sigkill.h"
 #include <linux/fs.h>
 #include <pthread.h>
-#include <sys/uio.h>
 
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 1800	/* --points 0; a victim has BOUND */
@@ -206,7 +206,7 @@ static struct death die_at(FIXTURE_DATA(layout) *self,
 		sizeof(death.told);
 	close(tell[0]);
 	kill(pid, SIGKILL);
-	death.in_time = dies_within(pid, BOUND);
+	death.in_time = ends_within(pid, NULL, BOUND);
 	return death;
 }
 
@@ -281,20 +281,6 @@ static void *truncate_in_a_thread(void *arg)
 	return (void *)(long)(ftruncate(*(int *)arg, 0) ? errno : 0);
 }
 
-/* One page of the file, referenced by a pipe for as long as that is not read. */
-static int short_reference(void *addr, int *pipe_fds)
-{
-	struct iovec iov = { .iov_base = addr, .iov_len = PAGE };
-
-	return pipe(pipe_fds) || vmsplice(pipe_fds[1], &iov, 1, 0) != PAGE;
-}
-
-static void drop_reference(int *pipe_fds)
-{
-	close(pipe_fds[0]);
-	close(pipe_fds[1]);
-}
-
 /* A change of the layout by a child, for which @fd was opened before. */
 static pid_t start_change(int fd)
 {
@@ -322,7 +308,7 @@ TEST_F(layout, waiting_for_the_inode_to_take_a_lease)
 		_exit(set_lease(self->fd, EXCLUSIVE));
 	EXPECT_TRUE(sleeps_in(pid, "layout_setlease", "rwsem_down_read"));
 	kill(pid, SIGKILL);
-	EXPECT_TRUE(dies_within(pid, BOUND));
+	EXPECT_TRUE(ends_within(pid, NULL, BOUND));
 	EXPECT_EQ(0, count_locks("LAYOUT"));
 	drop_reference(fds);
 	pthread_join(thread, NULL);
@@ -340,7 +326,7 @@ TEST_F(layout, waiting_for_a_breakable_lease)
 	pid = start_change(self->fd);
 	EXPECT_TRUE(sleeps_in(pid, "__break_lease", "__layout_break"));
 	kill(pid, SIGKILL);
-	EXPECT_TRUE(dies_within(pid, BOUND));
+	EXPECT_TRUE(ends_within(pid, NULL, BOUND));
 	EXPECT_EQ(1, count_locks("LAYOUT"));
 	end_holder(holder);
 	EXPECT_TRUE(nothing_is_left(self));
@@ -358,7 +344,7 @@ TEST_F(layout, waiting_for_a_short_reference)
 	pid = start_change(self->fd);
 	EXPECT_TRUE(sleeps_in(pid, "ext4_break_layouts", "xfs_break_dax"));
 	kill(pid, SIGKILL);
-	EXPECT_TRUE(dies_within(pid, BOUND));
+	EXPECT_TRUE(ends_within(pid, NULL, BOUND));
 	drop_reference(fds);
 	EXPECT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	let_go(self);
@@ -424,10 +410,10 @@ TEST_F(layout, waiting_for_a_thaw_to_pin)
 	ASSERT_EQ(0, ioctl(dir, FIFREEZE, 0));
 	EXPECT_TRUE(sleeps_in(pid, "mmap_read_lock", "vaddr_pin"));
 	kill(pid, SIGKILL);
-	EXPECT_FALSE(dies_within(pid, 0.5));
+	EXPECT_FALSE(ends_within(pid, NULL, 0.5));
 	ASSERT_EQ(0, ioctl(dir, FITHAW, 0));
 	close(dir);
-	EXPECT_TRUE(dies_within(pid, BOUND));
+	EXPECT_TRUE(ends_within(pid, NULL, BOUND));
 	EXPECT_TRUE(nothing_is_left(self));
 }
 

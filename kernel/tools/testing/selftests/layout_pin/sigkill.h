@@ -118,17 +118,4 @@ static inline bool sleeps_in(pid_t task, const char *function, const char *other
 	return false;
 }
 
-/* Reap it; false if it is still there after so many seconds. */
-static inline bool dies_within(pid_t pid, double bound)
-{
-	double end = seconds() + bound;
-
-	while (waitpid(pid, NULL, WNOHANG) != pid) {
-		if (seconds() > end)
-			return false;
-		usleep(5000);
-	}
-	return true;
-}
-
 #endif /* LAYOUT_PIN_SIGKILL_H */

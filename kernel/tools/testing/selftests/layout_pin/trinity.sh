@@ -11,55 +11,21 @@
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
+# shellcheck source-path=SCRIPTDIR source=tap.sh
+. "$here/tap.sh"
 limit=${SECONDS_OF_TRINITY:-20}
 seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
 calls_a_round=5000
-number=0 failed=0 ran=0 holders=()
+ran=0 holders=()
 work=$(mktemp -d)
 pins=/sys/kernel/debug/layout_pin/pins
 
 echo "TAP version 13"
-
-skip_all()
-{
-	echo "1..0 # SKIP $*"
-	exit 4
-}
-
-hold_file=""
-for dir in "$here" "${OUTPUT:-.}" "$here/../../../../../build/selftests"; do
-	[ ! -x "$dir/hold_file" ] || hold_file=$dir/hold_file
-done
-[ -n "$hold_file" ] || skip_all "hold_file was not built"
+find_hold_file "$here"
 [ "$(id -u)" = 0 ] || skip_all "needs root"
 command -v trinity > /dev/null || skip_all "no trinity"
 [ -b /dev/pmem1 ] || skip_all "no /dev/pmem1"
 [ -e /proc/sys/fs/layout-leases-enable ] || skip_all "this kernel has no layout leases"
-
-result()
-{
-	local result=ok
-	number=$((number + 1))
-	if [ "$1" != 0 ]; then
-		result="not ok"
-		failed=1
-	fi
-	echo "$result $number - $2"
-}
-
-# Usage: check NAME COMMAND...
-check()
-{
-	local name=$1 status output
-	shift
-	# Not as a condition, in which errexit does not count.
-	set +e
-	output=$(set -e; "$@" 2>&1)
-	status=$?
-	set -e
-	[ -z "$output" ] || echo "# ${output//$'\n'/$'\n# '}"
-	result $status "$name"
-}
 
 # shellcheck disable=SC2317 # called by name
 cleanup()
