@@ -20,11 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <infiniband/verbs.h>
+
+#include "unix_socket.h"
 
 #ifndef F_LAYOUT
 #define F_LAYOUT	16
@@ -138,17 +138,6 @@ static void exchange(int sock, const struct peer *self, struct peer *peer)
 	if (write(sock, self, sizeof(*self)) != sizeof(*self) ||
 	    read(sock, peer, sizeof(*peer)) != sizeof(*peer))
 		err(1, "cannot exchange addresses");
-}
-
-static int unix_socket(const char *path, struct sockaddr_un *addr)
-{
-	int sock = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	if (sock < 0)
-		err(1, "socket");
-	*addr = (struct sockaddr_un) { .sun_family = AF_UNIX };
-	snprintf(addr->sun_path, sizeof(addr->sun_path), "%s", path);
-	return sock;
 }
 
 static void accept_client(struct end *end, const char *path)

@@ -20,6 +20,8 @@ unset COLUMNS
 root="" table="" pid=""
 # shellcheck disable=SC1091 # is checked on its own
 . lspins/roots.sh
+# shellcheck source-path=SCRIPTDIR source=expect.sh
+. ./expect.sh
 
 cleanup()
 {
@@ -32,18 +34,6 @@ skip()
 {
 	echo "SKIP $*" >&3
 	exit 4
-}
-
-# Usage: expect STATUS COMMAND...
-expect()
-{
-	local wanted=$1 status=0
-	shift
-	"$@" || status=$?
-	[ "$status" = "$wanted" ] || {
-		echo "exit status $status instead of $wanted: $*" >&2
-		return 1
-	}
 }
 
 # Inodes and devices differ from run to run.

@@ -20,6 +20,8 @@ as_stranger=(setpriv --reuid "$stranger" --regid "$stranger" --clear-groups)
 number=0 failed=0
 export TZ=UTC LC_ALL=C
 unset COLUMNS
+# shellcheck source-path=SCRIPTDIR source=expect.sh
+. ./expect.sh
 
 umount_all()
 {
@@ -44,18 +46,6 @@ until_ok()
 		sleep 0.1
 	done
 	return 1
-}
-
-# Usage: expect STATUS COMMAND...
-expect()
-{
-	local wanted=$1 status=0
-	shift
-	"$@" || status=$?
-	[ "$status" = "$wanted" ] || {
-		echo "exit status $status instead of $wanted: $*" >&2
-		return 1
-	}
 }
 
 # Usage: has PATTERN COMMAND...: what the command says is shown, and has such a line.

@@ -16,11 +16,11 @@
 #include <err.h>
 #include <stdnoreturn.h>
 #include <sys/prctl.h>
-#include <sys/un.h>
 #include <infiniband/verbs.h>
 
 #include "descriptor.h"
 #include "layout_pin_test.h"
+#include "../../demo/unix_socket.h"
 
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
 
@@ -88,17 +88,6 @@ static int pin_by(const char *owner, void *memory, size_t size)
 	if (p.error)
 		errx(1, "pin: %s", strerror(p.error));
 	return p.fd;
-}
-
-static int unix_socket(const char *path, struct sockaddr_un *addr)
-{
-	int sock = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	if (sock < 0)
-		err(1, "socket");
-	*addr = (struct sockaddr_un) { .sun_family = AF_UNIX };
-	snprintf(addr->sun_path, sizeof(addr->sun_path), "%s", path);
-	return sock;
 }
 
 static void give(const char *owner, const char *path, const char *socket)
