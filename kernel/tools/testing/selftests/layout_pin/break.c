@@ -6,6 +6,7 @@
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
 #include <linux/fs.h>
+#include <pthread.h>
 
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
@@ -216,6 +217,37 @@ TEST_F(layout, what_moves_no_block_asks_nobody)
 	usleep(100000);
 	EXPECT_EQ(0, seen->asked);
 	end(pid);
+}
+
+static void *take_lease(void *fd)
+{
+	return (void *)(long)set_lease(*(int *)fd, F_LAYOUT);
+}
+
+/* Not the thread, which may be gone. */
+TEST_F(layout, process_is_asked_whose_thread_took_it)
+{
+	double start = seconds();
+	pthread_t thread;
+	void *error;
+	int status;
+	pid_t pid;
+
+	seen_here = shared_memory();
+	handler_fd = self->fd;
+	signal(SIGIO, write_and_let_go);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, take_lease, &self->fd));
+	ASSERT_EQ(0, pthread_join(thread, &error));
+	ASSERT_EQ(NULL, error);
+	EXPECT_EQ(getpid(), fcntl(self->fd, F_GETOWN));
+	pid = fork();
+	if (!pid)
+		_exit(truncate(self->path, 0) ? errno : 0);
+	while (waitpid(pid, &status, 0) != pid)
+		;
+	EXPECT_EQ(0, status);
+	EXPECT_GE(5.0, seconds() - start);
+	EXPECT_EQ(1, seen_here->asked);
 }
 
 TEST_HARNESS_MAIN

@@ -72,6 +72,8 @@ struct who {
 	unsigned int life;	/* slots are used again */
 };
 
+#define NO_LIFE		UINT_MAX
+
 enum lease { NO_LEASE, LAYOUT, UNBREAK, EXCLUSIVE, PLAIN_READ, PLAIN_WRITE };
 enum sharing { NOT_SHARED, MAYBE_SHARED, SHARED };
 enum { READS = 1, WRITES = 2, PATH_ONLY = 4 };

@@ -179,6 +179,9 @@ static void move_signal(const struct world *w, int actor, struct ofd *ofd,
 		ofd->signal_to = me(w, actor);
 		ofd->signal_group = false;
 		ofd->signal_uid = w->actor[actor].uid;
+		/* Of plain leases it is the thread that is asked: it is gone. */
+		if (plain(ofd->lease) && (w->op.flags & IN_THREAD))
+			ofd->signal_to.life = NO_LIFE;
 	}
 }
 
@@ -197,8 +200,8 @@ void model_granted(struct world *w, int actor, int index, int arg)
 	}
 	if (is(w, ofd->holder, actor))
 		ofd->holder_pid = w->actor[actor].pid;
-	move_signal(w, actor, ofd, from);
 	ofd->lease = model_lease(arg);
+	move_signal(w, actor, ofd, from);
 	if (unbreakable(ofd->lease) &&
 	    w->files[ofd->file].sharing == MAYBE_SHARED)
 		w->files[ofd->file].sharing = NOT_SHARED;
