@@ -105,11 +105,10 @@ static bool run_seed(struct world *w, unsigned long seed, long calls,
 			continue;
 		ksft_print_msg("%s, seed %lu, episode %d: went wrong\n",
 			       kind_name(w), seed, i);
-		report(w);
+		report(w, false);
 		if (w->nr_history)
 			shrink(w);
-		if (w->failed)
-			report(w);
+		report(w, true);
 		return false;
 	}
 	return true;
@@ -230,7 +229,7 @@ static void test_replay(struct world *w, const char *path)
 	ksft_set_plan(1);
 	ok = replay_file(w, path);
 	if (!ok)
-		report(w);
+		report(w, true);
 	ksft_test_result(ok, "every answer of the history is the model's\n");
 }
 

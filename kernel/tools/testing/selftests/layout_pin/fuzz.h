@@ -13,6 +13,7 @@
  *	fuzz_run.c	an episode: from fresh files to an unmounted file system
  *	fuzz_actor.c	one call: choose, predict, make, compare, apply
  *	fuzz_model.c	the contract
+ *	fuzz_aim.c	calls that are one step to a pin
  *	fuzz_check.c	what is checked beside answers: blocks, tables, /proc
  *	fuzz_shrink.c	the shortest history that still fails; its text
  *	fuzz_lease.c, fuzz_file.c, fuzz_change.c, fuzz_share.c, fuzz_ioctl.c,
@@ -202,7 +203,6 @@ struct world {
 	bool stop;
 	bool verbose;
 	bool verbs;		/* there is an RDMA device */
-	bool boot_odd;		/* what ext4 keeps for a boot loader is odd */
 	int last_actor;
 	int limit;		/* of this episode */
 	int next;		/* in history */
@@ -307,6 +307,10 @@ struct descriptor *own_slot(struct world *w, const struct op *op, int slot);
 int free_own_slot(struct world *w, int actor);
 int some_own(struct world *w, int actor, bool verbs);
 int free_owner(const struct world *w);
+bool pinnable(const struct world *w, int actor, const struct cell *cell);
+
+/* fuzz_aim.c */
+void make_step(struct world *w, struct op *op);
 
 /* fuzz_verbs.c */
 bool verbs_there(void);
@@ -330,7 +334,7 @@ struct world *attach_world(int fd);
 /* fuzz_shrink.c */
 void print_op(FILE *out, const struct op *op);
 bool parse_op(const char *line, struct op *op);
-void report(struct world *w);
+void report(struct world *w, bool history);
 void shrink(struct world *w);
 bool replay_file(struct world *w, const char *path);
 void set_kind(struct world *w, const struct kind *kind);

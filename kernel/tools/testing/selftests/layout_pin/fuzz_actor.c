@@ -189,7 +189,11 @@ static void make_op(struct world *w)
 	call = choose_call(w, &index);
 	op.call = index;
 	op.actor = choose_actor(w);
-	call->make(w, &op);
+	if (rnd(w, 8))
+		call->make(w, &op);
+	else
+		make_step(w, &op);
+	call = calls[op.call];
 	if (op.actor != SUPERVISOR && !call->alone && !rnd(w, 32))
 		op.flags |= IN_THREAD;
 	w->op = op;

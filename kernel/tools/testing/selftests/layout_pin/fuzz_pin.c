@@ -105,6 +105,10 @@ void predict_pin(struct world *w, int actor, const struct pinning *p,
 	unsigned long at, end;
 	int error, nr = 0;
 
+	if (p->tracks && p->at + p->size < p->size) {
+		may(want, EOVERFLOW);
+		return;
+	}
 	for (at = p->at; at - p->at < p->size; at = end) {
 		const struct cell *cell = cell_of(w, actor, at);
 
@@ -281,7 +285,7 @@ static void apply_own_dup(struct world *w, const struct op *op, int got)
 }
 
 /* Is this a mapping that the actor may pin, as far as that goes? */
-static bool pinnable(const struct world *w, int actor, const struct cell *cell)
+bool pinnable(const struct world *w, int actor, const struct cell *cell)
 {
 	return cell->ofd >= 0 && cell->shared && (cell->prot & PROT_WRITE) &&
 		model_pin_lease(w, actor, w->ofds[cell->ofd].file) >= 0;

@@ -60,8 +60,8 @@ static void answer_name(int answer, char *text, size_t size)
 			 answer ? strerrorname_np(answer) : "success");
 }
 
-/* What went wrong, and after what. */
-void report(struct world *w)
+/* What went wrong, and after what if @history. */
+void report(struct world *w, bool history)
 {
 	char text[32];
 	int i;
@@ -73,7 +73,7 @@ void report(struct world *w)
 		printf(" %s", text);
 	}
 	printf("\n#  kind %s\n", kind_name(w));
-	for (i = 0; i < w->nr_history; i++)
+	for (i = 0; i < w->nr_history && history; i++)
 		print_op(stdout, &w->history[i]);
 	fflush(stdout);
 }
