@@ -212,7 +212,11 @@ static void predict_mprotect(struct world *w, const struct op *op,
 	cell = &w->actor[op->actor].cell[op->b][op->c];
 	if ((op->x & ~(PROT_READ | PROT_WRITE | PROT_SEM)) || op->y)
 		may(want, EINVAL);
-	else if (cell->ofd < 0)
+	if (cell->ofd < 0 && (op->x & (PROT_GROWSDOWN | PROT_GROWSUP)))
+		may(want, ENOMEM);
+	if (want->nr)
+		return;
+	if (cell->ofd < 0)
 		may(want, ENOMEM);
 	else if (cell->shared && !cell->may_write && (prot & PROT_WRITE))
 		may(want, EACCES);

@@ -5,11 +5,14 @@
  * told ENOMEM, and has what it had; who may is killed, and nothing is left.
  *
  * The one who is limited says what it has in memory that it shares with the
- * test, since at its limit it can neither read /proc nor write to a pipe.
+ * test, since at its limit it can neither read /proc nor write to a pipe. So it
+ * is the test that limits it, too.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
 #include "rdma_loop.h"
+#include <malloc.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
@@ -17,13 +20,14 @@
 #define TOP		"/tmp/layout_cgroup"
 #define GROUP		TOP "/limited"
 #define STEPS		24		/* each one page more than the one before */
-#define MOST		3000		/* pins, or leases, of all steps */
+#define MOST		8000		/* pins, or leases, of all steps */
 #define BOUND		60.0		/* seconds */
 
 /* What the limited one says, and what it is to do. */
 struct told {
-	volatile int step;		/* the limit was hit so often */
-	volatile int seen;		/* and the test has looked so often */
+	volatile bool ready;
+	volatile int go;		/* so often it was limited */
+	volatile int step;		/* and so often it did what it could */
 	volatile int error;		/* the last answer */
 	volatile int nr;		/* pins or leases that it has */
 	volatile bool again;		/* freeing a few was enough for as many */
@@ -56,6 +60,9 @@ static long read_number(const char *path, const char *key)
 
 static int make_group(void)
 {
+	/* What a test that failed has left. */
+	rmdir(GROUP);
+	umount2(TOP, MNT_DETACH);
 	mkdir(TOP, 0755);
 	if (mount("none", TOP, "cgroup2", 0, NULL))
 		return errno;
@@ -89,9 +96,6 @@ static int limit_to(long pages)
 
 static int join_group(bool may_be_killed)
 {
-	struct rlimit limit = { 2 * MOST, 2 * MOST };
-
-	setrlimit(RLIMIT_NOFILE, &limit);
 	return write_text(GROUP "/cgroup.procs", "0") ?:
 		write_text("/proc/self/oom_score_adj",
 			   may_be_killed ? "1000" : "-1000");
@@ -164,11 +168,25 @@ static void one_lease_less(int nr)
 	set_lease(limited.fds[nr], F_UNLCK);
 }
 
+/* At its limit libibverbs can have no more memory than this. */
+static void keep_memory(void)
+{
+	void *memory;
+
+	mallopt(M_MMAP_THRESHOLD, 64 << 20);
+	mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	memory = malloc(8 << 20);
+	memset(memory, 1, 8 << 20);
+	free(memory);
+	memset(limited.mrs, 0, sizeof(limited.mrs));
+}
+
 static int prepare_regions(void)
 {
 	int error = loop_open_device(&limited.loop);
 
 	limited.loop.pd = error ? NULL : ibv_alloc_pd(limited.loop.context);
+	keep_memory();
 	return error ?: limited.loop.pd ? take_and_map() : ENOMEM;
 }
 
@@ -214,19 +232,22 @@ static void cost_step(const struct cost *cost, struct told *told, int nr)
 
 static void be_limited(const struct cost *cost, struct told *told, bool killed)
 {
+	struct rlimit limit = { 2 * MOST, 2 * MOST };
 	int step;
 
-	told->error = join_group(killed) ?: cost->prepare();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	/* What it can do without, pages of libraries, is not to be the group's. */
+	told->error = cost->prepare() ?: join_group(killed);
 	if (told->error)
 		_exit(1);
 	told->nr = 0;
+	told->ready = true;
 	for (step = 1; step <= STEPS; step++) {
-		if (limit_to(killed ? 4 : step > 1))
-			_exit(2);
+		while (told->go < step)
+			usleep(1000);
 		cost_step(cost, told, told->nr);
 		told->step = step;
-		while (told->seen < step)
-			usleep(1000);
 	}
 	for (;;)
 		pause();
@@ -259,14 +280,23 @@ static bool nothing_is_left(void)
 	return !count_locks("LAYOUT") && !count_pins();
 }
 
-/* It answers, or it is dead. */
-static bool reached(struct told *told, int step, pid_t pid, int *status)
+/*
+ * Start a step with so many pages more than are used. True if it was done; else
+ * the one who is limited is dead, or does not answer.
+ */
+static bool reached(struct told *told, int step, long pages, pid_t pid,
+		    int *status)
 {
 	double end = seconds() + BOUND;
 
-	while (told->step < step && seconds() < end) {
+	while (seconds() < end && told->step < step) {
 		if (waitpid(pid, status, WNOHANG) == pid)
 			return false;
+		if (told->ready && told->go < step) {
+			if (limit_to(pages))
+				return false;
+			told->go = step;
+		}
 		usleep(2000);
 	}
 	return told->step >= step;
@@ -287,7 +317,7 @@ static void told_enomem(struct __test_metadata *_metadata,
 	if (!pid)
 		be_limited(cost, told, false);
 	for (step = 1; step <= STEPS; step++) {
-		ASSERT_TRUE(reached(told, step, pid, &status)) {
+		ASSERT_TRUE(reached(told, step, step > 1, pid, &status)) {
 			TH_LOG("step %d, status %#x: %s", step, status,
 			       strerror(told->error));
 		}
@@ -297,7 +327,6 @@ static void told_enomem(struct __test_metadata *_metadata,
 		EXPECT_EQ(told->nr, count());
 		hit += told->error == ENOMEM;
 		again += told->again;
-		told->seen = step;
 	}
 	EXPECT_LT(0, hit);
 	EXPECT_LT(0, again);
@@ -330,7 +359,7 @@ static void killed_at_the_limit(struct __test_metadata *_metadata,
 				const struct cost *cost)
 {
 	struct told *told = tell();
-	int status = 0;
+	int step, status = 0;
 	pid_t pid;
 
 	limited.path = self->path;
@@ -339,7 +368,9 @@ static void killed_at_the_limit(struct __test_metadata *_metadata,
 	pid = fork();
 	if (!pid)
 		be_limited(cost, told, true);
-	EXPECT_FALSE(reached(told, STEPS, pid, &status));
+	for (step = 1; step <= STEPS; step++)
+		if (!reached(told, step, 4, pid, &status))
+			break;
 	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
 		TH_LOG("status %#x", status);
 	}

@@ -216,7 +216,9 @@ static int make_room_for_files(const struct kind *kind)
 
 	if (kind_umount(kind))
 		return errno;
+	/* The next test makes the usual one again. */
 	snprintf(made, sizeof(made), "/tmp/layout_pin.%s", kind->fs);
+	unlink(made);
 	if (!strcmp(kind->fs, "ext4") &&
 	    system("mkfs.ext4 -q -b 4096 -F -N 130000 /dev/pmem0"))
 		return EIO;

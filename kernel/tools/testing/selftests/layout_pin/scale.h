@@ -56,7 +56,7 @@ static inline struct slab slab_since(struct slab before)
 	return (struct slab){ now.kmalloc - before.kmalloc, now.all - before.all };
 }
 
-/* Each object for itself; 300 of them may be kept beside those in use. */
+/* Each object for itself; 1000 of them may be kept beside those in use. */
 static inline double per_object(long bytes, long nr)
 {
 	return (double)bytes / nr;
@@ -64,15 +64,18 @@ static inline double per_object(long bytes, long nr)
 
 static inline double slack(long nr, long size)
 {
-	return 300.0 * size / nr;
+	return 1000.0 * size / nr;
 }
 
-/* As many descriptors as are asked for. */
+/* As many descriptors as are asked for, beside those that are open. */
 static inline int allow_descriptors(long nr)
 {
-	struct rlimit limit = { nr + 1000, nr + 1000 };
+	struct rlimit limit;
 	FILE *file = fopen("/proc/sys/fs/nr_open", "we");
 
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur += nr;
+	limit.rlim_max += nr;
 	if (!file || fprintf(file, "%ld\n", nr < 1000000 ? 1048576 : 2 * nr) < 0 ||
 	    fclose(file))
 		return EINVAL;
