@@ -5,7 +5,7 @@
  *
  *	one-file	a part each of one file under a lease
  *	own-files	each thread has a file of its own under a lease
- *	anon		each its own huge pages
+ *	anon		a huge page each
  *	spin		none: a loop, which shows what the machine gives
  *
  * A figure is the time that one operation took all of them, in nanoseconds of
@@ -76,7 +76,7 @@ static void spread(struct worker *workers, int nr, const char *mode,
 	int i;
 
 	for (i = 0; i < nr; i++) {
-		if (!i || !file || own) {
+		if (!i || own) {
 			snprintf(path, sizeof(path), "%s/file%d", directory, i);
 			map_memory(&memory, file ? "fsdax-2m" : "thp", path,
 				   MAX_THREADS * HUGE);

@@ -22,7 +22,7 @@
 #include "fuzz.h"
 
 #define EPISODE		1000	/* calls, then everything is made anew */
-#define SLICE		2000	/* calls for each seed and kind by default */
+#define SLICE		1000	/* calls for each seed and kind by default */
 
 struct options {
 	unsigned long seed;
