@@ -128,6 +128,8 @@ void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last)
 	struct layout_ctx *lctx = pin->lease->flctx->flc_layout;
 
 	lockdep_assert_held(&pin->lease->flctx->flc_lock);
+	if (pin->it.start == first && pin->it.last == last)
+		return;
 	interval_tree_remove(&pin->it, &lctx->pins);
 	spin_lock(&layout_table_lock);
 	pin->it.start = first;
@@ -186,10 +188,13 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 {
 	struct address_space *mapping = pin->link->inode->i_mapping;
 	struct file_lock_context *ctx = pin->lease->flctx;
+	unsigned int order = layout_entry_order(mapping, first);
 
 	trace_pin_add(mapping->host, first, last);
-	first = layout_round_down(first, layout_entry_order(mapping, first));
-	last = layout_round_up(last, layout_entry_order(mapping, last));
+	first = layout_round_down(first, order);
+	if (last > layout_round_up(first, order))
+		order = layout_entry_order(mapping, last);
+	last = layout_round_up(last, order);
 
 	if (layout_pin_continues(vp, pin, first, pgmap)) {
 		layout_pin_merge(pin, first, last);
