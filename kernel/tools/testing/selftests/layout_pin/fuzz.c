@@ -5,11 +5,10 @@
  * ioctl, pins and memory regions) in several processes on several files, and
  * a model of the contract predicts each answer. See fuzz.h for the parts.
  *
- *	fuzz			a slice: two seeds that are always the same and
- *				a fresh one, which is printed
+ *	fuzz			a slice: two seeds that are always the same
  *	fuzz --seed N		that seed only
- *	fuzz --calls N		so many calls in all
- *	fuzz --time S		until so many seconds are over
+ *	fuzz --calls N		so many calls in all, from a fresh seed
+ *	fuzz --time S		until so many seconds are over, the same
  *	fuzz --kind ext4_2m	on that file system and size of mapping only
  *	fuzz --replay FILE	what a former run has printed as its history
  *	fuzz --verbose		print each call before it is made
@@ -186,14 +185,15 @@ static void test_consistent(const struct options *options, const char *fs,
 
 static void run_tests(struct world *w, const struct options *options)
 {
-	unsigned long seeds[3] = { 1, 2 };
-	int i, k, nr = 3, nr_kinds = 0, tests = 0;
+	unsigned long seeds[2] = { 1, 2 };
+	int i, k, nr = 2, nr_kinds = 0, tests = 0;
 	double start = seconds();
 	long calls = SLICE;
 
-	getrandom(&seeds[2], 4, 0);
 	if (options->one_seed || options->calls || options->time) {
-		seeds[0] = options->one_seed ? options->seed : seeds[2];
+		seeds[0] = options->seed;
+		if (!options->one_seed)
+			getrandom(seeds, 4, 0);
 		nr = 1;
 		calls = LONG_MAX / 2;
 	}
@@ -205,7 +205,8 @@ static void run_tests(struct world *w, const struct options *options)
 		calls = SLICE;
 	ksft_set_plan(nr * nr_kinds + 1 + used(options, "ext4") +
 		      used(options, "xfs"));
-	ksft_print_msg("seed of this run: %lu\n", seeds[nr - 1]);
+	if (nr == 1)
+		ksft_print_msg("seed of this run: %lu\n", seeds[0]);
 	for (i = 0; i < nr; i++) {
 		for (k = 0; k < 4; k++) {
 			if (!selected(options, w, k))
