@@ -46,7 +46,8 @@ struct vaddr_walk {
 
 /*
  * Reference the entry of the mapping, of 1 << @order pages, that has @page at
- * @index of the file, unless the page before was in it.
+ * @index of the file, unless the page before was in it. @page is NULL where
+ * nothing is mapped for writing.
  *
  * One device may end and another begin inside a file (device mapper): a record
  * holds one device's memory, so the walk ends there.
@@ -57,9 +58,12 @@ struct vaddr_walk {
 static int vaddr_pin_entry(struct vaddr_walk *walk, struct page *page,
 			   pgoff_t index, unsigned int order)
 {
-	struct page *entry = page - (index & ((1UL << order) - 1));
+	struct page *entry;
 	int err;
 
+	if (!page)
+		return 1;
+	entry = page - (index & ((1UL << order) - 1));
 	if (entry == walk->entry)
 		return 0;
 	if (walk->pgmap && walk->pgmap != layout_page_pgmap(page))
@@ -77,7 +81,7 @@ static int vaddr_pin_huge(struct vaddr_walk *walk, struct page *page,
 			  pgoff_t index, int nr)
 {
 	struct page **pages = walk->pages + walk->nr;
-	int i, stop = page ? vaddr_pin_entry(walk, page, index, PMD_ORDER) : 1;
+	int i, stop = vaddr_pin_entry(walk, page, index, PMD_ORDER);
 
 	if (stop)
 		return stop;
@@ -108,7 +112,7 @@ static int vaddr_pin_table(struct vaddr_walk *walk, pte_t *pte,
 			ask = (index | (PTRS_PER_PMD - 1)) + 1;
 		}
 		page = layout_pte_page(ptep_get(pte));
-		stop = page ? vaddr_pin_entry(walk, page, index, order) : 1;
+		stop = vaddr_pin_entry(walk, page, index, order);
 		if (stop)
 			return stop;
 		walk->pages[walk->nr++] = page;
