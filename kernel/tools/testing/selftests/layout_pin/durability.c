@@ -17,15 +17,6 @@
 #define MAP_SYNC	0x80000
 #endif
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC);
-	ssize_t size = write(fd, text, strlen(text));
-
-	close(fd);
-	return size == (ssize_t)strlen(text) ? 0 : -1;
-}
-
 /* From here on the flushes of this file are traced, apart from others. */
 static int start_trace(int fd)
 {

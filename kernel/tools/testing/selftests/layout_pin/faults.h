@@ -8,16 +8,6 @@
 
 #define MOST		1000	/* an operation has fewer that can fail */
 
-static inline int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), error = 0;
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		error = errno;
-	close(fd);
-	return error;
-}
-
 /* Allocations that may sleep fail, too, silently. */
 static inline int allow_faults(void)
 {

@@ -198,6 +198,20 @@ static inline void unpin(struct pin pin)
 	close(pin.fd);
 }
 
+/* Instead of what a file has; most are the kernel's, and take it as a setting. */
+static inline int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), error = 0;
+
+	if (fd < 0)
+		return errno;
+	errno = 0;
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		error = errno ?: EIO;
+	close(fd);
+	return error;
+}
+
 /* How many lines of a file have this in them. */
 static inline int count_lines(const char *path, const char *what)
 {

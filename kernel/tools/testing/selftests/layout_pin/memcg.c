@@ -33,16 +33,6 @@ struct told {
 	volatile bool again;		/* freeing a few was enough for as many */
 };
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), error = 0;
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		error = errno;
-	close(fd);
-	return error;
-}
-
 static long read_number(const char *path, const char *key)
 {
 	FILE *file = fopen(path, "re");

@@ -56,7 +56,7 @@ static inline struct slab slab_since(struct slab before)
 	return (struct slab){ now.kmalloc - before.kmalloc, now.all - before.all };
 }
 
-/* Each object for itself; 1000 of them may be kept beside those in use. */
+/* Each object for itself; 300 of them may be kept beside those in use. */
 static inline double per_object(long bytes, long nr)
 {
 	return (double)bytes / nr;
@@ -64,7 +64,7 @@ static inline double per_object(long bytes, long nr)
 
 static inline double slack(long nr, long size)
 {
-	return 1000.0 * size / nr;
+	return 300.0 * size / nr;
 }
 
 /* As many descriptors as are asked for, beside those that are open. */
