@@ -13,6 +13,7 @@
 #include "rdma_loop.h"
 #include "short_reference.h"
 #include "sigkill.h"
+#include <limits.h>
 #include <linux/fs.h>
 #include <pthread.h>
 
@@ -232,18 +233,22 @@ static void do_sweep(struct __test_metadata *_metadata,
 		     int (*prepare)(struct victim *),
 		     int (*operation)(struct victim *))
 {
-	unsigned long events = 0, step, n;
+	unsigned long events = ULONG_MAX, step, n;
 	int tried, inside = 0;
 	struct death death;
 
-	/* The first time there are more, since nothing is cached. */
-	for (tried = 0; tried < 2; tried++) {
+	/*
+	 * The first time there are more, since nothing is cached. Of the others
+	 * the least counts: an interrupt has events, too.
+	 */
+	for (tried = 0; tried < 4; tried++) {
 		death = die_at(self, prepare, operation, NEVER);
 		ASSERT_FALSE(death.inside);
 		ASSERT_EQ(0, death.told.error);
 		ASSERT_TRUE(nothing_is_left(self));
-		events = death.told.events;
-		ASSERT_NE(0UL, events);
+		ASSERT_NE(0UL, death.told.events);
+		if (tried && death.told.events < events)
+			events = death.told.events;
 	}
 	tried = 0;
 	step = points && points < events ? events / points : 1;
