@@ -33,6 +33,30 @@ static inline int allow_faults(void)
 	return 0;
 }
 
+/*
+ * Have a function of the kernel fail when it is called next, instead of doing
+ * anything; without a name none. It has to be one that allows it.
+ */
+static inline int fail_function(const char *name)
+{
+	static const char dir[] = "/sys/kernel/debug/fail_function";
+	static const char * const settings[][2] = {
+		{ "verbose", "0" }, { "probability", "100" }, { "times", "1" },
+	};
+	char path[128];
+	unsigned int i;
+	int error;
+
+	for (i = 0; i < ARRAY_SIZE(settings); i++) {
+		sprintf(path, "%s/%s", dir, settings[i][0]);
+		error = write_text(path, settings[i][1]);
+		if (error)
+			return error;
+	}
+	sprintf(path, "%s/inject", dir);
+	return write_text(path, name ?: "\n");
+}
+
 static int fail_fd;
 
 static inline int fail_nth(int n)

@@ -4,9 +4,8 @@
  * pieces that the scatter list has several parts (sg_alloc_append_table_from_pages),
  * deregistering, passing the owner, and letting go, which cannot fail.
  *
- * Where the DMA mapping could fail there is no fault to inject: devices without
- * DMA of their own, as this one, map by ib_dma_virt_map_sg(), which cannot. What
- * comes after it, and undoes it, can: the driver's own allocations.
+ * The scatter list fails where it allocates. Mapping for DMA allocates nothing on
+ * a device that is software: there the function fails by itself.
  */
 #include "layout_pin_fixture.h"
 #include "descriptor.h"
@@ -54,6 +53,24 @@ TEST_F(layout, registering)
 	memset(self->memory, 'x', UNITS * self->unit);
 	sweep(loop_register(&loop, self->memory), loop_deregister(&loop),
 	      nothing_pinned());
+	EXPECT_EQ(0, set_lease(self->fd, F_UNLCK));
+	close_device(&loop);
+}
+
+TEST_F(layout, mapping_for_dma)
+{
+	struct rdma_loop loop = { };
+
+	ASSERT_EQ(0, open_device(&loop, UNITS * self->unit));
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	ASSERT_EQ(0, fail_function("ib_dma_virt_map_sg"));
+	EXPECT_EQ(EIO, loop_register(&loop, self->memory));
+	EXPECT_TRUE(nothing_pinned());
+	EXPECT_EQ(0, count_lines("/proc/self/file_pins", ""));
+	ASSERT_EQ(0, fail_function(NULL));
+	EXPECT_EQ(0, loop_register(&loop, self->memory));
+	EXPECT_TRUE(something_pinned());
+	EXPECT_EQ(0, loop_deregister(&loop));
 	EXPECT_EQ(0, set_lease(self->fd, F_UNLCK));
 	close_device(&loop);
 }
