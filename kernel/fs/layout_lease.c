@@ -52,17 +52,6 @@ static int __init layout_pin_sysctl_init(void)
 fs_initcall(layout_pin_sysctl_init);
 
 /**
- * layout_lease_arg() - does this argument of F_SETLEASE ask for a layout lease?
- * @arg: as given by the caller
- *
- * Return: true if any of the bits of layout leases is set.
- */
-bool layout_lease_arg(int arg)
-{
-	return arg & LAYOUT_ARG_BITS;
-}
-
-/**
  * layout_lease_parse() - translate an argument of F_SETLEASE
  * @arg: as given by the caller
  * @rdlck: F_RDLCK, whose value is the architecture's own
@@ -119,7 +108,7 @@ int layout_lease_init(struct file_lease *fl, int arg)
 		return -ENOMEM;
 	}
 	lease->ctx->pins = RB_ROOT_CACHED;
-	INIT_LIST_HEAD(&lease->ctx->links);
+	lease->ctx->links = RB_ROOT;
 	lease->fl = fl;
 	lease->holder = get_pid(task_tgid(current));
 	fl->fl_layout = lease;
@@ -127,16 +116,10 @@ int layout_lease_init(struct file_lease *fl, int arg)
 	return 0;
 }
 
-/**
- * layout_lease_free() - the other end of layout_lease_init()
- * @fl: lease that is off every list
- */
-void layout_lease_free(struct file_lease *fl)
+void __layout_lease_free(struct file_lease *fl)
 {
 	struct layout_lease *lease = fl->fl_layout;
 
-	if (!lease)
-		return;
 	WARN_ON_ONCE(lease->nr_pins);
 	put_pid(lease->holder);
 	kfree(lease->ctx);
@@ -211,20 +194,11 @@ bool layout_lease_conflict(unsigned int held, unsigned int asked)
 	return !(held & asked & FL_LAYOUT_USER); /* nfsd beside unbreakable */
 }
 
-/**
- * layout_lease_grant() - may this lease be had now?
- * @ctx: lock context of the inode
- * @fl: the lease asked for, of whatever kind, not on the list yet
- *
- * If this open file has a layout lease already, this is where the kind that
- * is asked for is noted for layout_lease_change().
- *
- * Context: flc_lock held.
- * Return: 0, -EINVAL if the open file has a lease of the other family (plain or
- *	layout), -EAGAIN if somebody else's lease stands against it, or while
- *	leases are being broken.
+/*
+ * If this open file has a layout lease already, this is where the kind that is
+ * asked for is noted for layout_lease_change().
  */
-int layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
+int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 {
 	struct file_lease *held, *mine = NULL;
 	bool user = fl->c.flc_flags & FL_LAYOUT_USER;

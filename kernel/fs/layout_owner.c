@@ -10,12 +10,14 @@
  */
 #include <linux/fs.h>
 #include <linux/hashtable.h>
+#include <linux/rbtree.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "layout_pin_internal.h"
 
-#define LAYOUT_OWNER_BITS	8
+/* Owners may be many: the processes of a job, each with an open device. */
+#define LAYOUT_OWNER_BITS	12
 
 static DEFINE_HASHTABLE(layout_owners, LAYOUT_OWNER_BITS);
 
@@ -59,34 +61,36 @@ static void *layout_owner_key(void)
 				    (void *)current->mm;
 }
 
-static struct layout_owner *layout_owner_get(struct layout_spare *spare)
+/* Make an owner of the running task's, which has none yet. */
+static struct layout_owner *layout_owner_new(struct layout_spare *spare)
 {
-	void *key = layout_owner_key();
-	struct layout_owner *owner = layout_owner_find(key);
+	struct layout_owner *owner = spare->owner;
 
-	if (owner)
-		return owner;
-	owner = spare->owner;
 	spare->owner = NULL;
-	owner->key = key;
+	owner->key = layout_owner_key();
 	owner->is_mm = !current->pin_owner;
 	INIT_LIST_HEAD(&owner->links);
 	if (owner->is_mm)
 		mmgrab(current->mm);
-	hash_add_rcu(layout_owners, &owner->node, (unsigned long)key);
+	hash_add_rcu(layout_owners, &owner->node, (unsigned long)owner->key);
 	return owner;
 }
 
-static struct layout_link *layout_link_find(struct layout_ctx *lctx)
+/* In the tree of a file the links are sorted by the address of the owner. */
+static int layout_link_cmp(const void *owner, const struct rb_node *node)
 {
-	void *key = layout_owner_key();
-	struct layout_link *link;
+	const struct layout_link *link = rb_entry(node, struct layout_link,
+						  of_inode);
 
-	lockdep_assert_held(&layout_table_lock);
-	list_for_each_entry(link, &lctx->links, of_inode)
-		if (link->owner->key == key)
-			return link;
-	return NULL;
+	if (owner == link->owner)
+		return 0;
+	return owner < (void *)link->owner ? -1 : 1;
+}
+
+static int layout_link_cmp_node(struct rb_node *new, const struct rb_node *node)
+{
+	return layout_link_cmp(rb_entry(new, struct layout_link,
+					of_inode)->owner, node);
 }
 
 /**
@@ -102,19 +106,26 @@ struct layout_link *layout_link_get(struct layout_ctx *lctx,
 				    struct layout_spare *spare,
 				    struct file *file)
 {
-	struct layout_link *link = layout_link_find(lctx);
+	struct layout_owner *owner = layout_owner_find(layout_owner_key());
+	struct rb_node *node = NULL;
+	struct layout_link *link;
 
-	if (!link) {
+	lockdep_assert_held(&layout_table_lock);
+	if (owner)
+		node = rb_find(owner, &lctx->links, layout_link_cmp);
+	if (node) {
+		link = rb_entry(node, struct layout_link, of_inode);
+	} else {
 		if (!spare->link)
 			return NULL;
 		link = spare->link;
 		spare->link = NULL;
-		link->owner = layout_owner_get(spare);
+		link->owner = owner ?: layout_owner_new(spare);
 		link->inode = file_inode(file);
 		link->path = file->f_path;
 		path_get(&link->path);
 		list_add_tail(&link->list, &link->owner->links);
-		list_add_tail(&link->of_inode, &lctx->links);
+		rb_find_add(&link->of_inode, &lctx->links, layout_link_cmp_node);
 	}
 	link->nr_pins++;
 	return link;
@@ -122,13 +133,15 @@ struct layout_link *layout_link_get(struct layout_ctx *lctx,
 
 /**
  * layout_link_put() - one record less
+ * @lctx: of the file
  * @link: as the record has it
  *
  * Context: layout_table_lock held.
  * Return: the link, off its lists, if that was its last, for layout_link_free();
  *	else NULL.
  */
-struct layout_link *layout_link_put(struct layout_link *link)
+struct layout_link *layout_link_put(struct layout_ctx *lctx,
+				    struct layout_link *link)
 {
 	struct layout_owner *owner = link->owner;
 
@@ -136,7 +149,7 @@ struct layout_link *layout_link_put(struct layout_link *link)
 	if (--link->nr_pins)
 		return NULL;
 	list_del(&link->list);
-	list_del(&link->of_inode);
+	rb_erase(&link->of_inode, &lctx->links);
 	if (list_empty(&owner->links))
 		hash_del_rcu(&owner->node);
 	else

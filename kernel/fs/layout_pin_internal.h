@@ -33,12 +33,12 @@
 /**
  * struct layout_ctx - pins of one inode; hangs off its file_lock_context
  * @pins: records, by page offset
- * @links: who has this file pinned; under layout_table_lock
+ * @links: who has this file pinned, by owner; under layout_table_lock
  * @breakers: how many wait for breakable leases; none is granted meanwhile
  */
 struct layout_ctx {
 	struct rb_root_cached pins;
-	struct list_head links;
+	struct rb_root links;
 	unsigned int breakers;
 };
 
@@ -85,8 +85,7 @@ struct layout_owner {
 /**
  * struct layout_link - one owner pins one file, however many times
  * @list: in layout_owner.links: what /proc shows for the owner
- * @of_inode: in layout_ctx.links: where the next pin finds the link. A file has
- *	few owners, an owner may have many files.
+ * @of_inode: in layout_ctx.links: where the owner's next pin finds the link
  * @owner: the owner
  * @inode: the file; pinned by the leases' open files
  * @path: a name of it, referenced
@@ -94,7 +93,7 @@ struct layout_owner {
  */
 struct layout_link {
 	struct list_head list;
-	struct list_head of_inode;
+	struct rb_node of_inode;
 	struct layout_owner *owner;
 	struct inode *inode;
 	struct path path;
@@ -167,7 +166,8 @@ void layout_spare_free(struct layout_spare *spare);
 struct layout_link *layout_link_get(struct layout_ctx *lctx,
 				    struct layout_spare *spare,
 				    struct file *file);
-struct layout_link *layout_link_put(struct layout_link *link);
+struct layout_link *layout_link_put(struct layout_ctx *lctx,
+				    struct layout_link *link);
 void layout_link_free(struct layout_link *link);
 
 int layout_lease_parse(int arg, int rdlck, unsigned int *flags);

@@ -234,7 +234,7 @@ void layout_pin_drop(struct layout_pin *pin)
 	interval_tree_remove(&pin->it, &ctx->flc_layout->pins);
 	spin_lock(&layout_table_lock);
 	list_del(&pin->table);
-	link = layout_link_put(pin->link);
+	link = layout_link_put(ctx->flc_layout, pin->link);
 	spin_unlock(&layout_table_lock);
 	if (!--lease->nr_pins)
 		fput(lease->fl->c.flc_file);

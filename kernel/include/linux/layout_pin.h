@@ -32,6 +32,7 @@
 
 #include <linux/types.h>
 #include <linux/errno.h>
+#include <linux/fcntl.h>
 #include <linux/layout_range.h>
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -196,11 +197,10 @@ static inline void layout_wait_schedule(const struct inode *inode)
 		schedule();
 }
 
-/* fs/layout_lease.c: for fs/locks.c */
-bool layout_lease_arg(int arg);
+/* fs/layout_lease.c: for fs/locks.c; plain leases do not leave the inlines */
 int layout_lease_init(struct file_lease *fl, int arg);
-void layout_lease_free(struct file_lease *fl);
-int layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl);
+void __layout_lease_free(struct file_lease *fl);
+int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl);
 int layout_lease_change(struct file_lease *fl, int arg, struct list_head *dispose);
 bool layout_lease_break(struct file_lease *fl);
 bool layout_lease_own(struct file_lease *fl);
@@ -222,6 +222,38 @@ static inline bool layout_lease_ignores(const struct file_lock_core *lease,
 static inline bool layout_lease_user(const struct file_lock_core *flc)
 {
 	return flc->flc_flags & FL_LAYOUT_USER;
+}
+
+/* Does this argument of F_SETLEASE ask for a layout lease? */
+static inline bool layout_lease_arg(int arg)
+{
+	return arg & (F_LAYOUT | F_EXCLUSIVE | F_UNBREAK);
+}
+
+/* The other end of layout_lease_init(), for a lease that is off every list. */
+static inline void layout_lease_free(struct file_lease *fl)
+{
+	if (fl->fl_layout)
+		__layout_lease_free(fl);
+}
+
+/**
+ * layout_lease_grant() - may this lease be had now?
+ * @ctx: lock context of the inode
+ * @fl: the lease asked for, of whatever kind, not on the list yet
+ *
+ * Context: flc_lock held.
+ * Return: 0, -EINVAL if the open file has a lease of the other family (plain or
+ *	layout), -EAGAIN if somebody else's lease stands against it, or while
+ *	leases are being broken.
+ */
+static inline int layout_lease_grant(struct file_lock_context *ctx,
+				     struct file_lease *fl)
+{
+	/* Where no layout lease ever was, others have nothing to ask. */
+	if (!layout_lease_user(&fl->c) && !ctx->flc_layout)
+		return 0;
+	return __layout_lease_grant(ctx, fl);
 }
 
 /* fs/layout_record.c: for mm/vaddr_pin.c */
