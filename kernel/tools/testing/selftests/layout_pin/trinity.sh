@@ -7,7 +7,8 @@
 # Passes if the machine lives, the kernel does not complain, no block of a pinned file
 # moved, and nothing is left when the programs are gone. Needs root, /dev/pmem0 and
 # /dev/pmem1. SECONDS_OF_TRINITY is how long it runs, 20 by default; SEED is the first
-# seed, which is printed.
+# seed, which is printed. How many calls that makes is the kernel's speed: trinity
+# forks for most of them, and copies large mappings each time.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
@@ -106,13 +107,15 @@ blocks()
 	done
 }
 
-# One round after the other, each with its seed, until the time is over.
+# One round after the other, each with its seed, until the time is over: then it is
+# interrupted, and hangs if it does not end.
 run_trinity()
 {
-	local end=$((SECONDS + limit)) said=$work/said status=0 nr
+	local end=$((SECONDS + limit)) said=$work/said status nr
 	while [ $SECONDS -lt $end ]; do
 		echo "# trinity -s $seed"
-		(cd "$work/cwd" && exec timeout -s KILL $((limit + 120)) \
+		status=0
+		(cd "$work/cwd" && exec timeout -s INT -k 60 $((end - SECONDS)) \
 			setpriv --reuid 65534 --regid 65534 --clear-groups \
 			trinity -q -l off -C 2 -s "$seed" -N $calls_a_round \
 			-c fcntl -c mmap -c ioctl \
@@ -120,6 +123,7 @@ run_trinity()
 			> "$said" 2>&1 < /dev/null 9>&- || status=$?
 		nr=$(sed -nE 's/.*Ran ([0-9]+) syscalls.*/\1/p' "$said" | tail -n 1)
 		ran=$((ran + ${nr:-0}))
+		[ $status != 124 ] || status=0
 		if [ $status != 0 ] || [ -z "$nr" ]; then
 			echo "# trinity ended with $status:"
 			tail -n 20 "$said" | sed 's/^/#   /'
@@ -179,7 +183,7 @@ status=0
 run_trinity || status=$?
 result $status "trinity runs for $limit seconds"
 echo "# $ran calls in all"
-result $((ran < calls_a_round)) "trinity made calls"
+result $((ran < 100)) "trinity made calls"
 check "kernel does not complain" kernel_is_quiet
 check "holders of leases still hold them" holders_live
 check "no block of a held file moved" same_blocks
