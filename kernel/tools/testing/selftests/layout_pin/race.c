@@ -78,11 +78,16 @@ static void start(struct worker *worker)
 {
 	const struct role *role = worker->role;
 	struct worker *thread = worker;
+	pid_t pid = fork();
 	pthread_t id;
 
-	worker->pid = fork();
-	if (worker->pid)
+	if (pid < 0)
+		ksft_exit_fail_perror("fork");
+	/* Shared: what a late child writes here may be the pid that is killed. */
+	if (pid) {
+		worker->pid = pid;
 		return;
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	me = worker;
 	me->pid = getpid();
