@@ -177,34 +177,48 @@ static void ask_for_kind(struct hold *h)
 		      h->file, h->arg, kind);
 }
 
-/*
- * An earlier one of this process may live on, with a child or on its way round:
- * then that one may have the pins.
- */
-static bool is_only_lease(int fd)
+static int count_own_leases(const char *inode)
 {
 	FILE *file = fopen("/proc/locks", "re");
-	char line[256], inode[32], pid[32];
-	struct stat st = { };
+	char line[256], pid[32];
 	int nr = 0;
 
-	fstat(fd, &st);
-	sprintf(inode, ":%lu ", (unsigned long)st.st_ino);
 	sprintf(pid, " %d ", getpid());
 	while (file && fgets(line, sizeof(line), file))
 		nr += strstr(line, "LAYOUT") && strstr(line, inode) &&
 			strstr(line, pid);
 	if (file)
 		fclose(file);
-	return nr == 1;
+	return nr;
+}
+
+/*
+ * An earlier one of this process may live on, with a child or on its way round:
+ * then that one may have the pins. Asked again and again: the list is read in
+ * pieces, and a line is missed if one before it goes in between.
+ */
+static void drop_only_lease(int fd)
+{
+	struct stat st = { };
+	char inode[32];
+	int i;
+
+	fstat(fd, &st);
+	sprintf(inode, ":%lu ", (unsigned long)st.st_ino);
+	for (i = 0; i < 4; i++)
+		if (count_own_leases(inode) != 1)
+			return;
+	if (!perform(DROP_PINNED, set_lease(fd, F_UNLCK)))
+		wrong(LOST_LEASE, "dropped, and pinned; %d others of this process",
+		      count_own_leases(inode));
 }
 
 static void do_something(struct hold *h)
 {
 	switch (roll(13)) {
 	case 0:
-		if (h->fd >= 0 && is_only_lease(h->fd))
-			perform(DROP_PINNED, set_lease(h->fd, F_UNLCK));
+		if (h->fd >= 0)
+			drop_only_lease(h->fd);
 		break;
 	case 1:
 		if (h->fd >= 0)
