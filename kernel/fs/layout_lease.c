@@ -24,7 +24,6 @@
 
 #include <trace/events/layout_pin.h>
 
-#define LAYOUT_ARG_BITS		(F_LAYOUT | F_EXCLUSIVE | F_UNBREAK)
 #define LAYOUT_KIND_FLAGS	(FL_UNBREAK | FL_EXCLUSIVE)
 
 /* Not static: layout_pin_owner_release() in every __fput() tests it inline. */

@@ -87,10 +87,10 @@ static int layout_link_cmp(const void *owner, const struct rb_node *node)
 	return owner < (void *)link->owner ? -1 : 1;
 }
 
-static int layout_link_cmp_node(struct rb_node *new, const struct rb_node *node)
+static bool layout_link_less(struct rb_node *new, const struct rb_node *node)
 {
 	return layout_link_cmp(rb_entry(new, struct layout_link,
-					of_inode)->owner, node);
+					of_inode)->owner, node) < 0;
 }
 
 /**
@@ -125,7 +125,7 @@ struct layout_link *layout_link_get(struct layout_ctx *lctx,
 		link->path = file->f_path;
 		path_get(&link->path);
 		list_add_tail(&link->list, &link->owner->links);
-		rb_find_add(&link->of_inode, &lctx->links, layout_link_cmp_node);
+		rb_add(&link->of_inode, &lctx->links, layout_link_less);
 	}
 	link->nr_pins++;
 	return link;

@@ -224,10 +224,12 @@ static inline bool layout_lease_user(const struct file_lock_core *flc)
 	return flc->flc_flags & FL_LAYOUT_USER;
 }
 
+#define LAYOUT_ARG_BITS		(F_LAYOUT | F_EXCLUSIVE | F_UNBREAK)
+
 /* Does this argument of F_SETLEASE ask for a layout lease? */
 static inline bool layout_lease_arg(int arg)
 {
-	return arg & (F_LAYOUT | F_EXCLUSIVE | F_UNBREAK);
+	return arg & LAYOUT_ARG_BITS;
 }
 
 /* The other end of layout_lease_init(), for a lease that is off every list. */

@@ -313,7 +313,7 @@ TEST_F(layout, leased_files)
 	fds = make_files(&self->kind, nr);
 	ASSERT_NE(NULL, fds);
 	plain = plain_leases(&self->kind, fds, nr, &read);
-	EXPECT_LE(0, plain);
+	ASSERT_LE(0, plain);
 	start = slab_now();
 	ASSERT_EQ(0, lease_each(fds, nr, EXCLUSIVE));
 	ours = slab_since(start).kmalloc;
