@@ -15,6 +15,7 @@
 #include <linux/file.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/hash.h>
 #include <linux/layout_pin_compat.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -30,6 +31,26 @@
 DEFINE_STATIC_KEY_FALSE(layout_pin_used);
 
 static int layout_leases_enable __read_mostly = 1;
+
+/* Layout leases that processes hold, counted by a hash of the process. */
+#define LAYOUT_HOLDER_BITS	8
+static atomic_t layout_holders[1 << LAYOUT_HOLDER_BITS];
+
+static atomic_t *layout_holder_leases(const struct pid *holder)
+{
+	return &layout_holders[hash_ptr(holder, LAYOUT_HOLDER_BITS)];
+}
+
+/**
+ * layout_lease_maybe() - may the running process hold a layout lease?
+ *
+ * Return: true if it does, and for few that do not: a hint. Who holds none
+ *	cannot pin FS DAX memory, and need not look for it.
+ */
+bool layout_lease_maybe(void)
+{
+	return atomic_read(layout_holder_leases(task_tgid(current)));
+}
 
 static struct ctl_table layout_pin_sysctls[] = {
 	{
@@ -110,6 +131,7 @@ int layout_lease_init(struct file_lease *fl, int arg)
 	lease->ctx->links = RB_ROOT;
 	lease->fl = fl;
 	lease->holder = get_pid(task_tgid(current));
+	atomic_inc(layout_holder_leases(lease->holder));
 	fl->fl_layout = lease;
 	fl->c.flc_flags = flags;
 	return 0;
@@ -120,6 +142,7 @@ void __layout_lease_free(struct file_lease *fl)
 	struct layout_lease *lease = fl->fl_layout;
 
 	WARN_ON_ONCE(lease->nr_pins);
+	atomic_dec(layout_holder_leases(lease->holder));
 	put_pid(lease->holder);
 	kfree(lease->ctx);
 	kfree(lease);
@@ -259,10 +282,12 @@ static void layout_lease_move(struct file_lease *fl, struct pid *to)
 	/* Whom a break signals, unless F_SETOWN named somebody else. */
 	layout_file_move_owner(fl->c.flc_file, from, to);
 
+	atomic_inc(layout_holder_leases(to));
 	/* Readers of the table of records print the holder. */
 	spin_lock(&layout_table_lock);
 	lease->holder = get_pid(to);
 	spin_unlock(&layout_table_lock);
+	atomic_dec(layout_holder_leases(from));
 	put_pid(from);
 	fl->c.flc_pid = pid_nr(to);
 }

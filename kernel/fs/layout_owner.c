@@ -7,6 +7,10 @@
  *
  * All of it is under layout_table_lock, see layout_pin_internal.h; the hash of
  * owners is also searched under RCU, for the many open files that own nothing.
+ *
+ * The owner that is an open file stays until that is closed, since who registers
+ * memory mostly does so again; a link does not, or its path would keep the file
+ * system from being unmounted.
  */
 #include <linux/fs.h>
 #include <linux/hashtable.h>
@@ -27,14 +31,6 @@ void layout_spare_free(struct layout_spare *spare)
 	kfree(spare->pin);
 	kfree(spare->link);
 	kfree(spare->owner);
-}
-
-/* Memory for a link and its owner; may sleep. */
-int layout_spare_link(struct layout_spare *spare)
-{
-	spare->link = kzalloc(sizeof(*spare->link), GFP_KERNEL_ACCOUNT);
-	spare->owner = kzalloc(sizeof(*spare->owner), GFP_KERNEL_ACCOUNT);
-	return spare->link && spare->owner ? 0 : -ENOMEM;
 }
 
 /*
@@ -59,6 +55,51 @@ static void *layout_owner_key(void)
 {
 	return current->pin_owner ? (void *)current->pin_owner :
 				    (void *)current->mm;
+}
+
+static bool layout_owner_exists(void *key)
+{
+	bool exists;
+
+	rcu_read_lock();
+	exists = layout_owner_find(key);
+	rcu_read_unlock();
+	return exists;
+}
+
+/**
+ * layout_spare_link() - memory for a link, and for its owner if there is none
+ * @spare: where to put it
+ *
+ * The owner may be gone when the locks are taken: then call it again.
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int layout_spare_link(struct layout_spare *spare)
+{
+	if (!spare->link) {
+		spare->link = kzalloc(sizeof(*spare->link), GFP_KERNEL_ACCOUNT);
+		if (!spare->link)
+			return -ENOMEM;
+	}
+	if (!spare->owner && !layout_owner_exists(layout_owner_key())) {
+		spare->owner = kzalloc(sizeof(*spare->owner),
+				       GFP_KERNEL_ACCOUNT);
+		if (!spare->owner)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * layout_link_likely() - has the running task's owner anything pinned?
+ *
+ * Return: true if the next pin likely finds its link there.
+ */
+bool layout_link_likely(void)
+{
+	return layout_owner_known(layout_owner_key());
 }
 
 /* Make an owner of the running task's, which has none yet. */
@@ -100,7 +141,7 @@ static bool layout_link_less(struct rb_node *new, const struct rb_node *node)
  * @file: open file of the lease: a name for the link
  *
  * Context: layout_table_lock held.
- * Return: the link; NULL if there is none yet and nothing to make it of.
+ * Return: the link; NULL if there is none yet and not all to make it of.
  */
 struct layout_link *layout_link_get(struct layout_ctx *lctx,
 				    struct layout_spare *spare,
@@ -116,7 +157,7 @@ struct layout_link *layout_link_get(struct layout_ctx *lctx,
 	if (node) {
 		link = rb_entry(node, struct layout_link, of_inode);
 	} else {
-		if (!spare->link)
+		if (!spare->link || !(owner || spare->owner))
 			return NULL;
 		link = spare->link;
 		spare->link = NULL;
@@ -138,7 +179,7 @@ struct layout_link *layout_link_get(struct layout_ctx *lctx,
  *
  * Context: layout_table_lock held.
  * Return: the link, off its lists, if that was its last, for layout_link_free();
- *	else NULL.
+ *	it has its owner if that goes, too. Else NULL.
  */
 struct layout_link *layout_link_put(struct layout_ctx *lctx,
 				    struct layout_link *link)
@@ -150,7 +191,8 @@ struct layout_link *layout_link_put(struct layout_ctx *lctx,
 		return NULL;
 	list_del(&link->list);
 	rb_erase(&link->of_inode, &lctx->links);
-	if (list_empty(&owner->links))
+	/* One whose open file was released is off the hash. */
+	if (list_empty(&owner->links) && (owner->is_mm || !owner->key))
 		hash_del_rcu(&owner->node);
 	else
 		link->owner = NULL;
@@ -158,7 +200,7 @@ struct layout_link *layout_link_put(struct layout_ctx *lctx,
 }
 
 /**
- * layout_link_free() - the end of a link, and of its owner if that has no other
+ * layout_link_free() - the end of a link, and of its owner if that goes, too
  * @link: from layout_link_put(), or NULL
  *
  * Context: no lock held, since the last reference to a path may go.
@@ -183,32 +225,39 @@ void layout_link_free(struct layout_link *link)
  */
 bool layout_owner_known(void *key)
 {
+	struct layout_owner *owner;
 	bool known;
 
 	rcu_read_lock();
-	known = layout_owner_find(key);
+	owner = layout_owner_find(key);
+	known = owner && !list_empty(&owner->links);
 	rcu_read_unlock();
 	return known;
 }
 
 /*
- * The owner is gone, its last pins are not yet (a driver that frees them from
- * a work item): the file's memory may be reused, so nothing may find it by key.
+ * The open file goes. If pins of it are left (a driver that frees them from a
+ * work item), the last one ends the owner; until then nothing may find it by
+ * key, since the file's memory may be reused.
  */
 void __layout_pin_owner_release(struct file *file)
 {
 	struct layout_owner *owner;
+	bool idle = false;
 
 	/* Nearly every file that is closed owns nothing: no lock for those. */
-	if (!layout_owner_known(file))
+	if (!layout_owner_exists(file))
 		return;
 	spin_lock(&layout_table_lock);
 	owner = layout_owner_find(file);
 	if (owner) {
 		hash_del_rcu(&owner->node);
 		WRITE_ONCE(owner->key, NULL);
+		idle = list_empty(&owner->links);
 	}
 	spin_unlock(&layout_table_lock);
+	if (idle)
+		kfree_rcu(owner, rcu);
 }
 
 /**

@@ -68,7 +68,7 @@ struct layout_lease {
  * @key: struct file, without a reference, or struct mm_struct, grabbed; NULL
  *	once the open file was released
  * @is_mm: which of both
- * @links: files pinned through this owner
+ * @links: files pinned through this owner; may be none if it is an open file
  * @rcu: the hash is also searched without a lock
  *
  * An open file is not referenced: pin -> uverbs file -> region -> pin would be
@@ -149,7 +149,7 @@ static inline bool layout_range_pinned(struct layout_ctx *lctx, pgoff_t first,
  * struct layout_spare - what one pin may need, made before the locks
  * @pin: the record
  * @link: most pins find the link there already
- * @owner: or at least the owner
+ * @owner: or at least the owner, which is not made where it exists
  *
  * What is left over is freed after the locks.
  */
@@ -162,6 +162,7 @@ struct layout_spare {
 extern spinlock_t layout_table_lock;
 
 int layout_spare_link(struct layout_spare *spare);
+bool layout_link_likely(void);
 void layout_spare_free(struct layout_spare *spare);
 struct layout_link *layout_link_get(struct layout_ctx *lctx,
 				    struct layout_spare *spare,

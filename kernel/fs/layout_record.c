@@ -99,13 +99,15 @@ struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 	pin->since = ktime_get_boottime_seconds();
 	spare.pin = pin;
 
-	do {
+	error = layout_link_likely() ? 0 : layout_spare_link(&spare);
+	while (!error) {
 		spin_lock(&ctx->flc_lock);
 		error = layout_pin_insert(inode, &spare);
 		spin_unlock(&ctx->flc_lock);
-		if (error == -EAGAIN && layout_spare_link(&spare))
-			error = -ENOMEM;
-	} while (error == -EAGAIN);
+		if (error != -EAGAIN)
+			break;
+		error = layout_spare_link(&spare);
+	}
 
 	layout_spare_free(&spare);
 	if (error)

@@ -2,9 +2,11 @@
 /*
  * Long-term pins of user addresses on behalf of an owner.
  *
- * For memory that is not FS DAX this is pin_user_pages_fast() and nothing else.
- * FS DAX pages are blocks of a file: they are pinned only under a layout
- * lease, and a record of the range keeps the file system from moving them.
+ * For memory that is not FS DAX this is pin_user_pages_fast(). FS DAX pages
+ * are blocks of a file: they are pinned only under a layout lease, and a record
+ * of the range keeps the file system from moving them. So a process that holds
+ * no layout lease goes to GUP at once, and only one that does pays for a look
+ * at the mapping first.
  *
  * GUP goes on refusing long-term pins of FS DAX pages, to everybody. Here they
  * are found by a walk of the page tables, and the record has one reference to
@@ -208,9 +210,7 @@ static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 	struct layout_pin *pin;
 	pgoff_t first;
 
-	if (!vma)
-		return -EFAULT;
-	if (!vma_is_fsdax(vma) || (gup_flags & FOLL_FORCE) ||
+	if (!vma || !vma_is_fsdax(vma) || (gup_flags & FOLL_FORCE) ||
 	    (vma->vm_flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE))
 		return -EOPNOTSUPP;
 	if (!arch_vma_access_permitted(vma, true, false, false))
@@ -301,13 +301,11 @@ int vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 
 	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
 		return -EINVAL;
-	/* Where the last chunk was FS DAX, the next one most likely is, too. */
-	if (!list_empty(&vp->records))
+	if (static_branch_unlikely(&layout_pin_used) && layout_lease_maybe())
 		ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
+	/* What is FS DAX and refused there is refused here, too. */
 	if (ret == -EOPNOTSUPP)
 		ret = pin_user_pages_fast(start, nr_pages, gup_flags, pages);
-	if (ret == -EOPNOTSUPP)
-		ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vaddr_pin_user_pages_fast);

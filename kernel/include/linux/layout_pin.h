@@ -45,7 +45,6 @@ struct inode;
 struct layout_pin;
 struct pid_namespace;
 struct seq_file;
-struct vm_area_struct;
 
 /**
  * struct vaddr_pin - the records of one driver object (a memory region)
@@ -198,6 +197,7 @@ static inline void layout_wait_schedule(const struct inode *inode)
 }
 
 /* fs/layout_lease.c: for fs/locks.c; plain leases do not leave the inlines */
+bool layout_lease_maybe(void);
 int layout_lease_init(struct file_lease *fl, int arg);
 void __layout_lease_free(struct file_lease *fl);
 int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl);
