@@ -163,6 +163,20 @@ static void use_up_used(const struct kind *kind)
 	use_up(128L << 20, kind->flags, kind->advice);
 }
 
+/*
+ * The same for the nodes of XArrays, of which a registration takes and frees a few,
+ * under RCU: slabs of them that others had left half empty would last for a while.
+ * Each page of a sparse file has a node to itself.
+ */
+static void use_up_nodes(void)
+{
+	int fd = memfd_create("nodes", 0), i;
+
+	for (i = 0; i < 4096; i++)
+		if (pwrite(fd, "", 1, i * 64 * PAGE) != 1)
+			err(1, "memfd");
+}
+
 /* A file is mapped congruently to 2 MiB, or just not, to get small entries. */
 void map_memory(struct memory *memory, const char *name, const char *path,
 		size_t size)
@@ -180,6 +194,7 @@ void map_memory(struct memory *memory, const char *name, const char *path,
 		at += PAGE;
 	if (!kind->file && !(kind->flags & MAP_HUGETLB))
 		use_up_used(kind);
+	use_up_nodes();
 	*memory = (struct memory){ .kind = name, .size = size, .fd = -1 };
 	if (kind->file) {
 		memory->fd = strcmp(name, "devdax") ? make_file(path, room) :
