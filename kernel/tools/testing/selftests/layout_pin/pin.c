@@ -153,7 +153,8 @@ TEST_F(layout, driver_that_does_not_track_is_not_supported)
 	EXPECT_EQ(EOPNOTSUPP, try_pin_flags(self->memory, PAGE, 0));
 }
 
-TEST_F(layout, other_memory_needs_no_lease)
+/* Memory of no file, and what is not mapped. */
+static void pin_other_memory(struct __test_metadata *_metadata)
 {
 	char *anon = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -163,10 +164,24 @@ TEST_F(layout, other_memory_needs_no_lease)
 	EXPECT_EQ(0, try_pin(anon, 4 * PAGE));
 	EXPECT_EQ(0, try_pin(shared, 4 * PAGE));
 	EXPECT_EQ(0, try_pin_flags(anon, 4 * PAGE, 0));
+	mprotect(shared, 4 * PAGE, PROT_READ);
+	EXPECT_EQ(EFAULT, try_pin(shared, PAGE));
 	munmap(anon, 4 * PAGE);
 	EXPECT_EQ(EFAULT, try_pin(anon, PAGE));
 	munmap(shared, 4 * PAGE);
 	EXPECT_EQ(0, count_pins());
+}
+
+TEST_F(layout, other_memory_needs_no_lease)
+{
+	pin_other_memory(_metadata);
+}
+
+/* Of a process that has one the mapping is looked at first: to no effect. */
+TEST_F(layout, other_memory_beside_a_lease)
+{
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	pin_other_memory(_metadata);
 }
 
 static void *pin_in_a_thread(void *addr)

@@ -196,6 +196,13 @@ TEST_F(rdma, file_pins_shows_descriptor_and_path)
 	EXPECT_EQ(0, ibv_dereg_mr(mr));
 	read_pins(getpid(), text, sizeof(text));
 	EXPECT_STREQ("", text);
+
+	/* The kernel still knows the device's open file. */
+	mr = reg(self->pd, self->memory);
+	ASSERT_NE(NULL, mr);
+	read_pins(getpid(), text, sizeof(text));
+	EXPECT_STREQ(want, text);
+	EXPECT_EQ(0, ibv_dereg_mr(mr));
 }
 
 TEST_F(rdma, pins_outlive_descriptor_and_mapping)
@@ -373,9 +380,8 @@ TEST_F(rdma, device_dax_needs_no_lease)
 	void *memory;
 	int fd;
 
-	if (access("/dev/dax1.0", F_OK))
-		ASSERT_EQ(0, system("ndctl create-namespace -f -e namespace1.0 "
-				    "-m devdax --align=2M >/dev/null"));
+	ASSERT_EQ(0, system("ndctl create-namespace -f -e namespace1.0 "
+			    "-m devdax --align=2M >/dev/null"));
 	fd = open("/dev/dax1.0", O_RDWR);
 	ASSERT_LE(0, fd);
 	memory = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -385,6 +391,10 @@ TEST_F(rdma, device_dax_needs_no_lease)
 	EXPECT_EQ(0, ibv_dereg_mr(mr));
 	munmap(memory, 2 * SIZE);
 	close(fd);
+
+	/* What it was is what it is by default. */
+	EXPECT_EQ(0, system("ndctl destroy-namespace -f namespace1.0 >/dev/null 2>&1"));
+	EXPECT_EQ(0, system("ndctl enable-namespace namespace1.0 >/dev/null 2>&1"));
 }
 
 TEST_HARNESS_MAIN
