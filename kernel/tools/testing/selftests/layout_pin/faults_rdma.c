@@ -5,7 +5,8 @@
  * deregistering, passing the owner, and letting go, which cannot fail.
  *
  * The scatter list fails where it allocates. Mapping for DMA allocates nothing on
- * a device that is software: there the function fails by itself.
+ * a device that is software, and no device goes away just then: these functions
+ * fail by themselves.
  */
 #include "layout_pin_fixture.h"
 #include "descriptor.h"
@@ -71,6 +72,28 @@ TEST_F(layout, mapping_for_dma)
 	EXPECT_EQ(0, loop_register(&loop, self->memory));
 	EXPECT_TRUE(something_pinned());
 	EXPECT_EQ(0, loop_deregister(&loop));
+	EXPECT_EQ(0, set_lease(self->fd, F_UNLCK));
+	close_device(&loop);
+}
+
+/* From the second page on: in the middle of what may be one huge entry. */
+TEST_F(layout, device_that_goes_away)
+{
+	struct rdma_loop loop = { };
+
+	ASSERT_EQ(0, open_device(&loop, (UNITS - 1) * self->unit));
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	memset(self->memory, 'x', UNITS * self->unit);
+	ASSERT_EQ(0, fail_function("get_dev_pagemap"));
+	EXPECT_EQ(ENXIO, loop_register(&loop, self->memory + PAGE));
+	ASSERT_EQ(0, fail_function(NULL));
+	EXPECT_TRUE(nothing_pinned());
+	EXPECT_EQ(0, count_lines("/proc/self/file_pins", ""));
+	EXPECT_EQ(0, loop_register(&loop, self->memory + PAGE));
+	EXPECT_TRUE(something_pinned());
+	EXPECT_EQ(0, loop_deregister(&loop));
+	/* Waits for ever if a reference was left. */
+	EXPECT_EQ(0, ftruncate(self->fd, 0));
 	EXPECT_EQ(0, set_lease(self->fd, F_UNLCK));
 	close_device(&loop);
 }
