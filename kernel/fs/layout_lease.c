@@ -32,8 +32,11 @@ DEFINE_STATIC_KEY_FALSE(layout_pin_used);
 
 static int layout_leases_enable __read_mostly = 1;
 
-/* Layout leases that processes hold, counted by a hash of the process. */
-#define LAYOUT_HOLDER_BITS	8
+/*
+ * Layout leases that processes hold, counted by a hash of the process. As many as
+ * there are heads for owners: a hundred holders are taken for one in 40 others.
+ */
+#define LAYOUT_HOLDER_BITS	12
 static atomic_t layout_holders[1 << LAYOUT_HOLDER_BITS];
 
 static atomic_t *layout_holder_leases(const struct pid *holder)
@@ -44,8 +47,8 @@ static atomic_t *layout_holder_leases(const struct pid *holder)
 /**
  * layout_lease_maybe() - may the running process hold a layout lease?
  *
- * Return: true if it does, and for few that do not: a hint. Who holds none
- *	cannot pin FS DAX memory, and need not look for it.
+ * Return: true if it does, and for few that do not: a hint, on which no answer
+ *	depends. Who holds none cannot pin FS DAX memory, and need not look for it.
  */
 bool layout_lease_maybe(void)
 {

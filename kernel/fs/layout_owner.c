@@ -220,8 +220,7 @@ void layout_link_free(struct layout_link *link)
 
 /**
  * layout_owner_known() - is anything pinned through this?
- * @key: an open file or an mm that the caller holds, or the last holder of
- *	which the caller is
+ * @key: an open file or an mm that the caller holds
  */
 bool layout_owner_known(void *key)
 {

@@ -27,7 +27,8 @@ DEFINE_SPINLOCK(layout_table_lock);
 
 /*
  * Put a record under the lease of the running process, if it has one.
- * Return: 0, -EOPNOTSUPP without a lease, -EAGAIN if a spare link is needed.
+ * Return: 0, -EOPNOTSUPP without a lease, -EAGAIN if a spare link or
+ *	owner is needed.
  */
 static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
 {

@@ -22,6 +22,7 @@
  * fs/layout_pin_internal.h.
  */
 #include <linux/dax.h>
+#include <linux/error-injection.h>
 #include <linux/layout_pin.h>
 #include <linux/layout_pin_compat.h>
 #include <linux/mm.h>
@@ -162,6 +163,17 @@ static const struct mm_walk_ops vaddr_pin_ops = {
 };
 
 /*
+ * The device that a page is on, referenced until the last unpin: unbinding it
+ * waits for that. NULL if it is being removed, which no test can time, so it may
+ * be failed by request.
+ */
+static noinline struct dev_pagemap *vaddr_pin_pgmap(struct page *page)
+{
+	return get_dev_pagemap(page_to_pfn(page), NULL);
+}
+ALLOW_ERROR_INJECTION(vaddr_pin_pgmap, NULL);
+
+/*
  * Reference what is mapped, of a range whose record is in place. Always for
  * writing, also where the device only reads: a write fault allocates the block,
  * converts it and unshares it, and never maps the zero page.
@@ -184,8 +196,7 @@ static int vaddr_pin_mapped(struct vaddr_pin *vp, struct layout_pin *pin,
 		goto drop;
 	}
 
-	/* Held until the last unpin: unbinding the device waits for it. */
-	pgmap = get_dev_pagemap(page_to_pfn(pages[0]), NULL);
+	pgmap = vaddr_pin_pgmap(pages[0]);
 	if (!pgmap) {
 		dax_unpin_entries(vma->vm_file->f_mapping, first,
 				  first + walk.nr - 1);
@@ -213,15 +224,17 @@ static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 	if (!vma || !vma_is_fsdax(vma) || (gup_flags & FOLL_FORCE) ||
 	    (vma->vm_flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE))
 		return -EOPNOTSUPP;
-	if (!arch_vma_access_permitted(vma, true, false, false))
-		return -EFAULT;
-
 	*nr = min_t(unsigned long, *nr, (vma->vm_end - start) >> PAGE_SHIFT);
 	first = linear_page_index(vma, start);
 	pin = layout_pin_add(vp, file_inode(vma->vm_file), first,
 			     first + *nr - 1);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
+	/* Not before: without a lease one errno, whatever the mapping allows. */
+	if (!arch_vma_access_permitted(vma, true, false, false)) {
+		layout_pin_drop(pin);
+		return -EFAULT;
+	}
 	return vaddr_pin_mapped(vp, pin, vma, start, *nr, pages);
 }
 

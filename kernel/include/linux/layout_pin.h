@@ -197,7 +197,6 @@ static inline void layout_wait_schedule(const struct inode *inode)
 }
 
 /* fs/layout_lease.c: for fs/locks.c; plain leases do not leave the inlines */
-bool layout_lease_maybe(void);
 int layout_lease_init(struct file_lease *fl, int arg);
 void __layout_lease_free(struct file_lease *fl);
 int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl);
@@ -258,7 +257,8 @@ static inline int layout_lease_grant(struct file_lock_context *ctx,
 	return __layout_lease_grant(ctx, fl);
 }
 
-/* fs/layout_record.c: for mm/vaddr_pin.c */
+/* fs/layout_lease.c and fs/layout_record.c: for mm/vaddr_pin.c */
+bool layout_lease_maybe(void);
 struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 				  pgoff_t first, pgoff_t last);
 void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,

@@ -84,7 +84,7 @@ TEST_F(layout, device_that_goes_away)
 	ASSERT_EQ(0, open_device(&loop, (UNITS - 1) * self->unit));
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	memset(self->memory, 'x', UNITS * self->unit);
-	ASSERT_EQ(0, fail_function("get_dev_pagemap"));
+	ASSERT_EQ(0, fail_function("vaddr_pin_pgmap"));
 	EXPECT_EQ(ENXIO, loop_register(&loop, self->memory + PAGE));
 	ASSERT_EQ(0, fail_function(NULL));
 	EXPECT_TRUE(nothing_pinned());

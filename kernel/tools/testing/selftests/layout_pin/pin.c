@@ -164,7 +164,7 @@ static void pin_other_memory(struct __test_metadata *_metadata)
 	EXPECT_EQ(0, try_pin(anon, 4 * PAGE));
 	EXPECT_EQ(0, try_pin(shared, 4 * PAGE));
 	EXPECT_EQ(0, try_pin_flags(anon, 4 * PAGE, 0));
-	mprotect(shared, 4 * PAGE, PROT_READ);
+	ASSERT_EQ(0, mprotect(shared, 4 * PAGE, PROT_READ));
 	EXPECT_EQ(EFAULT, try_pin(shared, PAGE));
 	munmap(anon, 4 * PAGE);
 	EXPECT_EQ(EFAULT, try_pin(anon, PAGE));
@@ -182,6 +182,23 @@ TEST_F(layout, other_memory_beside_a_lease)
 {
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	pin_other_memory(_metadata);
+}
+
+/* What may not be written to is no address; but first comes the lease. */
+TEST_F(layout, protection_key_is_respected)
+{
+	int key = pkey_alloc(0, PKEY_DISABLE_WRITE);
+
+	if (key < 0)
+		SKIP(return, "no protection keys");
+	ASSERT_EQ(0, pkey_mprotect(self->memory, PAGE, PROT_READ | PROT_WRITE, key));
+	EXPECT_EQ(EOPNOTSUPP, try_pin(self->memory, PAGE));
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	EXPECT_EQ(EFAULT, try_pin(self->memory, PAGE));
+	EXPECT_EQ(0, count_pins());
+	ASSERT_EQ(0, pkey_set(key, 0));
+	EXPECT_EQ(0, try_pin(self->memory, PAGE));
+	pkey_free(key);
 }
 
 static void *pin_in_a_thread(void *addr)
