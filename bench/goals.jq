@@ -85,6 +85,8 @@ def row($id; $measured; $against; $goal; pairs):
 			kinds($f; "fsdax-4k"; "anon")),
 		row("reg-stock"; "reg+dereg, other memory"; "stock kernel"; 1.005;
 			kernels($f; "reg")),
+		row("reg-holder"; "reg+dereg, anonymous, by the holder of a lease"; "by others"; null;
+			kinds($f; "anon-leased"; "anon")),
 		row("path-stock"; "files without leases"; "stock kernel"; 1.005;
 			kernels($f; "path")),
 		row("refused-regions"; "refused truncate, 1,000,000 regions"; "1 region"; 2;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * reg KIND [FILE]: ibv_reg_mr() plus ibv_dereg_mr() of memory of one kind, for
- * regions from 4 KiB to 512 MiB. FS DAX memory is registered under a lease.
+ * regions from 4 KiB to 512 MiB. FS DAX memory is registered under a lease; other
+ * memory, KIND-leased, by a process that has a lease on FILE.
  *
  * BENCH_SIZES in the environment, in KiB, replaces the sizes.
  */
@@ -48,7 +49,7 @@ static uint64_t row(struct ibv_pd *pd, const struct memory *memory, size_t size)
 }
 
 static void one_size(struct ibv_pd *pd, const struct memory *memory,
-		     size_t size)
+		     const char *subject, size_t size)
 {
 	struct series series = { };
 	int i;
@@ -59,7 +60,7 @@ static void one_size(struct ibv_pd *pd, const struct memory *memory,
 		if (i >= 2)	/* the first ones warm up */
 			add(&series, took);
 	}
-	print(&series, "reg", memory->kind, size);
+	print(&series, "reg", subject, size);
 }
 
 static size_t parse_sizes(size_t *sizes, size_t max)
@@ -85,17 +86,23 @@ int measure_reg(int argc, char **argv)
 	struct ibv_pd *pd = open_device("rxe0");
 	struct memory memory;
 	size_t sizes[16], nr, i, largest = 0;
+	char *kind, *leased;
 
 	if (argc < 1)
 		return 2;
 	nr = parse_sizes(sizes, sizeof(sizes) / sizeof(*sizes));
 	for (i = 0; i < nr; i++)
 		largest = sizes[i] > largest ? sizes[i] : largest;
-	map_memory(&memory, argv[0], argv[1], largest);
-	if (!strncmp(argv[0], "fsdax", 5))
-		take_lease(memory.fd, F_LAYOUT | F_UNBREAK);
+	kind = strdup(argv[0]);
+	leased = strstr(kind, "-leased");
+	if (leased)
+		*leased = 0;
+	map_memory(&memory, kind, argv[1], largest);
+	if (leased || !strncmp(kind, "fsdax", 5))
+		take_lease(leased ? make_file(argv[1], HUGE) : memory.fd,
+			   F_LAYOUT | F_UNBREAK);
 	for (i = 0; i < nr; i++)
-		one_size(pd, &memory, sizes[i]);
+		one_size(pd, &memory, argv[0], sizes[i]);
 	unmap_memory(&memory);
 	return 0;
 }
