@@ -2,7 +2,8 @@
 # "kernel what subject size minimum median maximum samples" (tabs between), one for
 # each machine. Output: what becomes bench.json.
 
-def median: sort | .[length / 2 | floor];
+# The lower one of two: what disturbs a machine only adds.
+def median: sort | .[(length - 1) / 2 | floor];
 
 def parse:
 	split("\t") | {kernel: .[0], what: .[1], subject: .[2], size: (.[3] | tonumber),
