@@ -5,9 +5,9 @@
 # shellcheck disable=SC2034 # for the script
 count_tap()
 {
-	local ok_line='^ok\b' skip_mark='# *(SKIP|XFAIL)'
+	local skip_mark='# *(SKIP|XFAIL)'
 	skip=$(grep -acE "^(ok\b.*$skip_mark|1\.\.0 # *SKIP)" "$1" || true)
-	ok=$(grep -aE "$ok_line" "$1" | grep -acvE "$skip_mark" || true)
+	ok=$(grep -aE '^ok\b' "$1" | grep -acvE "$skip_mark" || true)
 	bad=$(grep -acE '^not ok\b' "$1" || true)
 	planned=$(sed -nE 's/^1\.\.([0-9]+).*/\1/p' "$1" | awk '{n += $1} END {print n + 0}')
 }
@@ -23,4 +23,11 @@ what_ended()
 	126) echo "the kernel complained" ;;
 	*) echo "exit status $1" ;;
 	esac
+}
+
+# Usage: complaints FILE: what vm/init found wrong, also where the command failed and
+# the machine's status is the command's; nothing if nothing.
+complaints()
+{
+	sed -n 's/^vm: //p' "$1" | paste -sd' '
 }
