@@ -15,8 +15,8 @@
 #include <linux/file.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
-#include <linux/hash.h>
 #include <linux/layout_pin_compat.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/sysctl.h>
@@ -31,29 +31,6 @@
 DEFINE_STATIC_KEY_FALSE(layout_pin_used);
 
 static int layout_leases_enable __read_mostly = 1;
-
-/*
- * Layout leases that processes hold, counted by a hash of the process. As many as
- * there are heads for owners: a hundred holders are taken for one in 40 others.
- */
-#define LAYOUT_HOLDER_BITS	12
-static atomic_t layout_holders[1 << LAYOUT_HOLDER_BITS];
-
-static atomic_t *layout_holder_leases(const struct pid *holder)
-{
-	return &layout_holders[hash_ptr(holder, LAYOUT_HOLDER_BITS)];
-}
-
-/**
- * layout_lease_maybe() - may the running process hold a layout lease?
- *
- * Return: true if it does, and for few that do not: a hint, on which no answer
- *	depends. Who holds none cannot pin FS DAX memory, and need not look for it.
- */
-bool layout_lease_maybe(void)
-{
-	return atomic_read(layout_holder_leases(task_tgid(current)));
-}
 
 static struct ctl_table layout_pin_sysctls[] = {
 	{
@@ -134,7 +111,6 @@ int layout_lease_init(struct file_lease *fl, int arg)
 	lease->ctx->links = RB_ROOT;
 	lease->fl = fl;
 	lease->holder = get_pid(task_tgid(current));
-	atomic_inc(layout_holder_leases(lease->holder));
 	fl->fl_layout = lease;
 	fl->c.flc_flags = flags;
 	return 0;
@@ -145,7 +121,6 @@ void __layout_lease_free(struct file_lease *fl)
 	struct layout_lease *lease = fl->fl_layout;
 
 	WARN_ON_ONCE(lease->nr_pins);
-	atomic_dec(layout_holder_leases(lease->holder));
 	put_pid(lease->holder);
 	kfree(lease->ctx);
 	kfree(lease);
@@ -285,12 +260,10 @@ static void layout_lease_move(struct file_lease *fl, struct pid *to)
 	/* Whom a break signals, unless F_SETOWN named somebody else. */
 	layout_file_move_owner(fl->c.flc_file, from, to);
 
-	atomic_inc(layout_holder_leases(to));
 	/* Readers of the table of records print the holder. */
 	spin_lock(&layout_table_lock);
 	lease->holder = get_pid(to);
 	spin_unlock(&layout_table_lock);
-	atomic_dec(layout_holder_leases(from));
 	put_pid(from);
 	fl->c.flc_pid = pid_nr(to);
 }
@@ -457,6 +430,9 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 	/* Not at the first pin: it must not be done under mmap_lock. */
 	if (unbreakable && !static_key_enabled(&layout_pin_used))
 		static_branch_enable(&layout_pin_used);
+	/* For good, as a hint: from here on this process's pins look for FS DAX. */
+	if (unbreakable)
+		WRITE_ONCE(current->signal->layout_holder, true);
 
 	/* A change that waits for short references may hold it for long. */
 	if (down_read_killable(&inode->i_rwsem))

@@ -4,9 +4,9 @@
  *
  * For memory that is not FS DAX this is pin_user_pages_fast(). FS DAX pages
  * are blocks of a file: they are pinned only under a layout lease, and a record
- * of the range keeps the file system from moving them. So a process that holds
- * no layout lease goes to GUP at once, and only one that does pays for a look
- * at the mapping first.
+ * of the range keeps the file system from moving them. So a process that never
+ * asked for an unbreakable one goes to GUP at once, and only one that did pays for
+ * a look at the mapping first.
  *
  * GUP goes on refusing long-term pins of FS DAX pages, to everybody. Here they
  * are found by a walk of the page tables, and the record has one reference to
@@ -310,16 +310,17 @@ int vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 			      int nr_pages, unsigned int gup_flags,
 			      struct page **pages)
 {
-	int ret = -EOPNOTSUPP;
+	int ret;
 
 	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
 		return -EINVAL;
-	if (static_branch_unlikely(&layout_pin_used) && layout_lease_maybe())
+	if (unlikely(READ_ONCE(current->signal->layout_holder))) {
 		ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
-	/* What is FS DAX and refused there is refused here, too. */
-	if (ret == -EOPNOTSUPP)
-		ret = pin_user_pages_fast(start, nr_pages, gup_flags, pages);
-	return ret;
+		if (ret != -EOPNOTSUPP)
+			return ret;
+		/* What is FS DAX and was refused here is refused there, too. */
+	}
+	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
 }
 EXPORT_SYMBOL_GPL(vaddr_pin_user_pages_fast);
 

@@ -258,7 +258,6 @@ static inline int layout_lease_grant(struct file_lock_context *ctx,
 }
 
 /* fs/layout_lease.c and fs/layout_record.c: for mm/vaddr_pin.c */
-bool layout_lease_maybe(void);
 struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 				  pgoff_t first, pgoff_t last);
 void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
