@@ -6,9 +6,14 @@
 def median: sort | .[(length - 1) / 2 | floor];
 
 def parse:
-	split("\t") | {kernel: .[0], what: .[1], subject: .[2], size: (.[3] | tonumber),
+	{kernel: .[0], what: .[1], subject: .[2], size: (.[3] | tonumber),
 		minimum: (.[4] | tonumber), median: (.[5] | tonumber),
 		maximum: (.[6] | tonumber), samples: (.[7] | tonumber)};
+
+# Where threads waited: "kernel locks memory function type waits microseconds".
+def parse_lock:
+	{memory: .[2], function: .[3], type: .[4], waits: (.[5] | tonumber),
+		microseconds: (.[6] | tonumber)};
 
 # One figure for all machines of a kernel: the median of their medians.
 def figures:
@@ -75,8 +80,11 @@ def row($id; $measured; $against; $goal; pairs):
 	.verdict = if .worst == null then "not measured" elif $goal == null then "reported"
 		elif .worst.ratio <= $goal then "met" else "missed" end;
 
-[inputs | parse] | figures as $f | {
+[inputs | split("\t")] |
+([.[] | select(.[1] == "locks") | parse_lock]) as $locks |
+([.[] | select(.[1] != "locks") | parse] | figures) as $f | {
 	figures: $f,
+	locks: $locks,
 	rows: [
 		row("reg-2m-devdax"; "reg+dereg, leased fsdax, 2 MiB mappings"; "device DAX"; 0.5;
 			kinds($f; "fsdax-2m"; "devdax")),
