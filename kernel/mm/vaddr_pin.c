@@ -282,6 +282,21 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 	}
 }
 
+/* Not inlined: others would save the registers that this needs. */
+static noinline int vaddr_pin_as_holder(struct vaddr_pin *vp,
+					unsigned long start, int nr_pages,
+					unsigned int gup_flags,
+					struct page **pages)
+{
+	int ret;
+
+	ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
+	/* What is FS DAX and refused there is refused here, too. */
+	if (ret == -EOPNOTSUPP)
+		ret = pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+	return ret;
+}
+
 /**
  * vaddr_pin_user_pages_fast() - pin_user_pages_fast() that can pin FS DAX pages
  * @vp: records of the driver's object, see vaddr_pin_init()
@@ -310,16 +325,10 @@ int vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 			      int nr_pages, unsigned int gup_flags,
 			      struct page **pages)
 {
-	int ret;
-
 	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
 		return -EINVAL;
-	if (unlikely(READ_ONCE(current->signal->layout_holder))) {
-		ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
-		if (ret != -EOPNOTSUPP)
-			return ret;
-		/* What is FS DAX and was refused here is refused there, too. */
-	}
+	if (unlikely(READ_ONCE(current->signal->layout_holder)))
+		return vaddr_pin_as_holder(vp, start, nr_pages, gup_flags, pages);
 	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
 }
 EXPORT_SYMBOL_GPL(vaddr_pin_user_pages_fast);
