@@ -29,6 +29,7 @@
 #include <linux/layout_pin.h>
 #include <linux/path.h>
 #include <linux/pid.h>
+#include <linux/vaddr_pin.h>
 
 /**
  * struct layout_ctx - pins of one inode; hangs off its file_lock_context

@@ -30,6 +30,7 @@
 #include <linux/mmu_context.h>
 #include <linux/pagewalk.h>
 #include <linux/sched/signal.h>
+#include <linux/vaddr_pin.h>
 
 #include "internal.h"
 
@@ -282,11 +283,10 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 	}
 }
 
-/* Not inlined: others would save the registers that this needs. */
-static noinline int vaddr_pin_as_holder(struct vaddr_pin *vp,
-					unsigned long start, int nr_pages,
-					unsigned int gup_flags,
-					struct page **pages)
+/* vaddr_pin_user_pages_fast() for a process that may hold a lease. */
+int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
+				int nr_pages, unsigned int gup_flags,
+				struct page **pages)
 {
 	int ret;
 
@@ -296,42 +296,7 @@ static noinline int vaddr_pin_as_holder(struct vaddr_pin *vp,
 		ret = pin_user_pages_fast(start, nr_pages, gup_flags, pages);
 	return ret;
 }
-
-/**
- * vaddr_pin_user_pages_fast() - pin_user_pages_fast() that can pin FS DAX pages
- * @vp: records of the driver's object, see vaddr_pin_init()
- * @start: user address of the first page
- * @nr_pages: number of pages
- * @gup_flags: as for pin_user_pages_fast(); %FOLL_LONGTERM among them
- * @pages: array for at least @nr_pages pages
- *
- * Records are attributed to the open file of vaddr_pin_owner_enter(), without
- * one to the caller's mm. A driver that pins in chunks passes the same @vp:
- * chunks that follow each other share a record.
- *
- * Unpin the pages with vaddr_unpin_user_pages_dirty_lock() or
- * vaddr_unpin_user_page_range_dirty_lock(), then, also after a failure, call
- * vaddr_unpin_done().
- *
- * Context: may sleep, takes mmap_lock for reading.
- * Return: number of pages pinned, which may be less than asked for, or a
- *	negative errno: those of pin_user_pages_fast(), and for FS DAX
- *	-EOPNOTSUPP without a live unbreakable layout lease of this process, and
- *	for a mapping that is private or not writable; -ENOMEM; -ENXIO if the
- *	device is being removed; -EINTR if the process is being killed. -EINVAL
- *	without %FOLL_LONGTERM: a short pin needs no lease, nor this function.
- */
-int vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
-			      int nr_pages, unsigned int gup_flags,
-			      struct page **pages)
-{
-	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
-		return -EINVAL;
-	if (unlikely(READ_ONCE(current->signal->layout_holder)))
-		return vaddr_pin_as_holder(vp, start, nr_pages, gup_flags, pages);
-	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
-}
-EXPORT_SYMBOL_GPL(vaddr_pin_user_pages_fast);
+EXPORT_SYMBOL_GPL(__vaddr_pin_user_pages_fast);
 
 /**
  * vaddr_unpin_user_page_range_dirty_lock() - unpin pages next to each other

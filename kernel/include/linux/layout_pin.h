@@ -18,12 +18,7 @@
  * What the VFS calls, after a file system answered -EWOULDBLOCK:
  *	layout_break_retry()	to wait without a lock, and try again.
  *
- * What a driver calls:
- *	vaddr_pin_init(), vaddr_pin_user_pages_fast() in place of
- *	pin_user_pages_fast(), vaddr_unpin_user_pages_dirty_lock() or
- *	vaddr_unpin_user_page_range_dirty_lock() in place of unpin_*(), and
- *	after that vaddr_unpin_done(). Around the system call that pins, so that pins are
- *	attributed: vaddr_pin_owner_enter() and vaddr_pin_owner_exit().
+ * What a driver calls: linux/vaddr_pin.h.
  *
  * With CONFIG_LAYOUT_PIN=n all of it compiles to what the caller did before.
  */
@@ -33,9 +28,9 @@
 #include <linux/types.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
+#include <linux/jump_label.h>
 #include <linux/layout_range.h>
 #include <linux/list.h>
-#include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/filelock.h>
 
@@ -45,19 +40,7 @@ struct inode;
 struct layout_pin;
 struct pid_namespace;
 struct seq_file;
-
-/**
- * struct vaddr_pin - the records of one driver object (a memory region)
- * @records: list of struct layout_pin, empty unless FS DAX pages were pinned
- *
- * Belongs to the driver object; the driver serialises its use, as it does that
- * of the page array.
- */
-struct vaddr_pin {
-#ifdef CONFIG_LAYOUT_PIN
-	struct list_head records;
-#endif
-};
+struct vaddr_pin;
 
 #ifdef CONFIG_LAYOUT_PIN
 
@@ -264,62 +247,6 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 		       pgoff_t first, pgoff_t last, struct dev_pagemap *pgmap);
 void layout_pin_drop(struct layout_pin *pin);
 
-/* mm/vaddr_pin.c: for drivers */
-static inline void vaddr_pin_init(struct vaddr_pin *vp)
-{
-	INIT_LIST_HEAD(&vp->records);
-}
-
-int vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
-			      int nr_pages, unsigned int gup_flags,
-			      struct page **pages);
-void vaddr_unpin_user_page_range_dirty_lock(struct page *page,
-					    unsigned long npages,
-					    bool make_dirty);
-void vaddr_unpin_user_pages_dirty_lock(struct page **pages,
-				       unsigned long npages, bool make_dirty);
-void __vaddr_unpin_done(struct vaddr_pin *vp);
-
-/**
- * vaddr_unpin_done() - forget the pins of a driver object
- * @vp: the object's records
- *
- * Here FS DAX pages lose their references. Call it after the device was told to
- * let go of the last page, never before: a record must stand as long as a device
- * may write.
- *
- * Context: process context, kernel threads and workqueues included; not from
- *	an interrupt. The last reference to a file is put later, by task work.
- */
-static inline void vaddr_unpin_done(struct vaddr_pin *vp)
-{
-	if (!list_empty(&vp->records))
-		__vaddr_unpin_done(vp);
-}
-
-/**
- * vaddr_pin_owner_enter() - pins made by this task from here on belong to @file
- * @file: the driver's open file; the running system call holds a reference
- *
- * Return: the former owner, for vaddr_pin_owner_exit().
- */
-static inline struct file *vaddr_pin_owner_enter(struct file *file)
-{
-	struct file *old = current->pin_owner;
-
-	current->pin_owner = file;
-	return old;
-}
-
-/**
- * vaddr_pin_owner_exit() - end of vaddr_pin_owner_enter()
- * @old: what that returned
- */
-static inline void vaddr_pin_owner_exit(struct file *old)
-{
-	current->pin_owner = old;
-}
-
 DECLARE_STATIC_KEY_FALSE(layout_pin_used);
 void __layout_pin_owner_release(struct file *file);
 
@@ -446,45 +373,6 @@ static inline bool layout_lease_ignores(const struct file_lock_core *lease,
 static inline bool layout_lease_user(const struct file_lock_core *flc)
 {
 	return false;
-}
-
-static inline void vaddr_pin_init(struct vaddr_pin *vp)
-{
-}
-
-static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
-					    unsigned long start, int nr_pages,
-					    unsigned int gup_flags,
-					    struct page **pages)
-{
-	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
-}
-
-static inline void
-vaddr_unpin_user_page_range_dirty_lock(struct page *page, unsigned long npages,
-				       bool make_dirty)
-{
-	unpin_user_page_range_dirty_lock(page, npages, make_dirty);
-}
-
-static inline void
-vaddr_unpin_user_pages_dirty_lock(struct page **pages, unsigned long npages,
-				  bool make_dirty)
-{
-	unpin_user_pages_dirty_lock(pages, npages, make_dirty);
-}
-
-static inline void vaddr_unpin_done(struct vaddr_pin *vp)
-{
-}
-
-static inline struct file *vaddr_pin_owner_enter(struct file *file)
-{
-	return NULL;
-}
-
-static inline void vaddr_pin_owner_exit(struct file *old)
-{
 }
 
 static inline void layout_pin_owner_release(struct file *file)

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Long-term pins of user memory, FS DAX included: what a driver calls.
+ *
+ *	vaddr_pin_init(), for each object that pins (a memory region);
+ *	vaddr_pin_user_pages_fast() in place of pin_user_pages_fast();
+ *	vaddr_unpin_user_pages_dirty_lock() or
+ *	vaddr_unpin_user_page_range_dirty_lock() in place of unpin_*();
+ *	vaddr_unpin_done() after that, when the device has let go;
+ *	vaddr_pin_owner_enter() and vaddr_pin_owner_exit() around the system
+ *	call that pins, so that pins are attributed.
+ *
+ * The driver serialises what it does with one object. What a pin of FS DAX memory
+ * is, and its locks: mm/vaddr_pin.c and fs/layout_pin_internal.h.
+ *
+ * With CONFIG_LAYOUT_PIN=n all of it compiles to what the caller did before.
+ */
+#ifndef _LINUX_VADDR_PIN_H
+#define _LINUX_VADDR_PIN_H
+
+#include <linux/bug.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+struct file;
+
+/**
+ * struct vaddr_pin - the records of one driver object (a memory region)
+ * @records: list of struct layout_pin, empty unless FS DAX pages were pinned
+ *
+ * Belongs to the driver object; the driver serialises its use, as it does that
+ * of the page array.
+ */
+struct vaddr_pin {
+#ifdef CONFIG_LAYOUT_PIN
+	struct list_head records;
+#endif
+};
+
+#ifdef CONFIG_LAYOUT_PIN
+
+/**
+ * vaddr_pin_init() - begin with no pins
+ * @vp: records of the driver's object
+ */
+static inline void vaddr_pin_init(struct vaddr_pin *vp)
+{
+	INIT_LIST_HEAD(&vp->records);
+}
+
+int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
+				int nr_pages, unsigned int gup_flags,
+				struct page **pages);
+void vaddr_unpin_user_page_range_dirty_lock(struct page *page,
+					    unsigned long npages,
+					    bool make_dirty);
+void vaddr_unpin_user_pages_dirty_lock(struct page **pages,
+				       unsigned long npages, bool make_dirty);
+void __vaddr_unpin_done(struct vaddr_pin *vp);
+
+/**
+ * vaddr_pin_user_pages_fast() - pin_user_pages_fast() that can pin FS DAX pages
+ * @vp: records of the driver's object, see vaddr_pin_init()
+ * @start: user address of the first page
+ * @nr_pages: number of pages
+ * @gup_flags: as for pin_user_pages_fast(); %FOLL_LONGTERM among them
+ * @pages: array for at least @nr_pages pages
+ *
+ * Records are attributed to the open file of vaddr_pin_owner_enter(), without
+ * one to the caller's mm. A driver that pins in chunks passes the same @vp:
+ * chunks that follow each other share a record.
+ *
+ * Unpin the pages with vaddr_unpin_user_pages_dirty_lock() or
+ * vaddr_unpin_user_page_range_dirty_lock(), then, also after a failure, call
+ * vaddr_unpin_done().
+ *
+ * Context: may sleep, takes mmap_lock for reading.
+ * Return: number of pages pinned, which may be less than asked for, or a
+ *	negative errno: those of pin_user_pages_fast(), and for FS DAX
+ *	-EOPNOTSUPP without a live unbreakable layout lease of this process, and
+ *	for a mapping that is private or not writable; -ENOMEM; -ENXIO if the
+ *	device is being removed; -EINTR if the process is being killed. -EINVAL
+ *	without %FOLL_LONGTERM: a short pin needs no lease, nor this function.
+ */
+static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
+					    unsigned long start, int nr_pages,
+					    unsigned int gup_flags,
+					    struct page **pages)
+{
+	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
+		return -EINVAL;
+	/* Others may not pin FS DAX memory, as GUP knows, and pay for no look at it. */
+	if (unlikely(READ_ONCE(current->signal->layout_holder)))
+		return __vaddr_pin_user_pages_fast(vp, start, nr_pages,
+						   gup_flags, pages);
+	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+}
+
+/**
+ * vaddr_unpin_done() - forget the pins of a driver object
+ * @vp: the object's records
+ *
+ * Here FS DAX pages lose their references. Call it after the device was told to
+ * let go of the last page, never before: a record must stand as long as a device
+ * may write.
+ *
+ * Context: process context, kernel threads and workqueues included; not from
+ *	an interrupt. The last reference to a file is put later, by task work.
+ */
+static inline void vaddr_unpin_done(struct vaddr_pin *vp)
+{
+	if (!list_empty(&vp->records))
+		__vaddr_unpin_done(vp);
+}
+
+/**
+ * vaddr_pin_owner_enter() - pins made by this task from here on belong to @file
+ * @file: the driver's open file; the running system call holds a reference
+ *
+ * Return: the former owner, for vaddr_pin_owner_exit().
+ */
+static inline struct file *vaddr_pin_owner_enter(struct file *file)
+{
+	struct file *old = current->pin_owner;
+
+	current->pin_owner = file;
+	return old;
+}
+
+/**
+ * vaddr_pin_owner_exit() - end of vaddr_pin_owner_enter()
+ * @old: what that returned
+ */
+static inline void vaddr_pin_owner_exit(struct file *old)
+{
+	current->pin_owner = old;
+}
+
+#else /* !CONFIG_LAYOUT_PIN */
+
+static inline void vaddr_pin_init(struct vaddr_pin *vp)
+{
+}
+
+static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
+					    unsigned long start, int nr_pages,
+					    unsigned int gup_flags,
+					    struct page **pages)
+{
+	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+}
+
+static inline void
+vaddr_unpin_user_page_range_dirty_lock(struct page *page, unsigned long npages,
+				       bool make_dirty)
+{
+	unpin_user_page_range_dirty_lock(page, npages, make_dirty);
+}
+
+static inline void
+vaddr_unpin_user_pages_dirty_lock(struct page **pages, unsigned long npages,
+				  bool make_dirty)
+{
+	unpin_user_pages_dirty_lock(pages, npages, make_dirty);
+}
+
+static inline void vaddr_unpin_done(struct vaddr_pin *vp)
+{
+}
+
+static inline struct file *vaddr_pin_owner_enter(struct file *file)
+{
+	return NULL;
+}
+
+static inline void vaddr_pin_owner_exit(struct file *old)
+{
+}
+
+#endif /* CONFIG_LAYOUT_PIN */
+#endif /* _LINUX_VADDR_PIN_H */
