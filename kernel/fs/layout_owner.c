@@ -235,18 +235,15 @@ bool layout_owner_known(void *key)
 }
 
 /*
- * The open file goes. If pins of it are left (a driver that frees them from a
- * work item), the last one ends the owner; until then nothing may find it by
- * key, since the file's memory may be reused.
+ * The open file of an owner goes. If pins of it are left (a driver that frees them
+ * from a work item), the last one ends the owner; until then nothing may find it
+ * by key, since the file's memory may be reused.
  */
-void __layout_pin_owner_release(struct file *file)
+static noinline void layout_owner_detach(struct file *file)
 {
 	struct layout_owner *owner;
 	bool idle = false;
 
-	/* Nearly every file that is closed owns nothing: no lock for those. */
-	if (!layout_owner_exists(file))
-		return;
 	spin_lock(&layout_table_lock);
 	owner = layout_owner_find(file);
 	if (owner) {
@@ -257,6 +254,13 @@ void __layout_pin_owner_release(struct file *file)
 	spin_unlock(&layout_table_lock);
 	if (idle)
 		kfree_rcu(owner, rcu);
+}
+
+void __layout_pin_owner_release(struct file *file)
+{
+	/* Nearly every file that is closed owns nothing: no lock for those. */
+	if (layout_owner_exists(file))
+		layout_owner_detach(file);
 }
 
 /**
