@@ -427,12 +427,13 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 	error = layout_setlease_allowed(filp, unbreakable);
 	if (error)
 		return error;
-	/* Not at the first pin: it must not be done under mmap_lock. */
-	if (unbreakable && !static_key_enabled(&layout_pin_used))
-		static_branch_enable(&layout_pin_used);
-	/* For good, as a hint: from here on this process's pins look for FS DAX. */
-	if (unbreakable)
+	if (unbreakable) {
+		/* Not at the first pin: it must not be done under mmap_lock. */
+		if (!static_key_enabled(&layout_pin_used))
+			static_branch_enable(&layout_pin_used);
+		/* For good, as a hint: this process's pins look for FS DAX. */
 		WRITE_ONCE(current->signal->layout_holder, true);
+	}
 
 	/* A change that waits for short references may hold it for long. */
 	if (down_read_killable(&inode->i_rwsem))

@@ -237,7 +237,8 @@ bool layout_owner_known(void *key)
 /*
  * The open file of an owner goes. If pins of it are left (a driver that frees them
  * from a work item), the last one ends the owner; until then nothing may find it
- * by key, since the file's memory may be reused.
+ * by key, since the file's memory may be reused. Not inline: nearly every close
+ * ends before it, and should not save registers for it.
  */
 static noinline void layout_owner_detach(struct file *file)
 {
