@@ -39,7 +39,7 @@
  * @pages: where the pages go
  * @nr: how many there are so far
  * @entry: first page of the entry of the mapping that was referenced last
- * @pgmap: the device they are on
+ * @pgmap: the device they are on, referenced
  */
 struct vaddr_walk {
 	struct page **pages;
@@ -49,15 +49,27 @@ struct vaddr_walk {
 };
 
 /*
+ * The device that a page is on, referenced until the last unpin: unbinding it
+ * waits for that. NULL if it is being removed: the page must not be looked at
+ * then. May be failed by request, since that is hard to time.
+ */
+static noinline struct dev_pagemap *vaddr_pin_pgmap(struct page *page)
+{
+	return get_dev_pagemap(page_to_pfn(page), NULL);
+}
+ALLOW_ERROR_INJECTION(vaddr_pin_pgmap, NULL);
+
+/*
  * Reference the entry of the mapping, of 1 << @order pages, that has @page at
  * @index of the file, unless the page before was in it. @page is NULL where
- * nothing is mapped for writing.
+ * nothing is mapped for writing. A file system that is shut down leaves its
+ * pages mapped when their device goes: so the device comes first.
  *
  * One device may end and another begin inside a file (device mapper): a record
  * holds one device's memory, so the walk ends there.
  *
- * Return: 0, 1 to end the walk before this page, or -ENOMEM if there are as
- *	many references as can be counted.
+ * Return: 0, 1 to end the walk before this page, -ENXIO if its device goes, or
+ *	-ENOMEM if there are as many references as can be counted.
  */
 static int vaddr_pin_entry(struct vaddr_walk *walk, struct page *page,
 			   pgoff_t index, unsigned int order)
@@ -70,12 +82,16 @@ static int vaddr_pin_entry(struct vaddr_walk *walk, struct page *page,
 	entry = page - (index & ((1UL << order) - 1));
 	if (entry == walk->entry)
 		return 0;
-	if (walk->pgmap && walk->pgmap != layout_page_pgmap(page))
+	if (!walk->pgmap) {
+		walk->pgmap = vaddr_pin_pgmap(page);
+		if (!walk->pgmap)
+			return -ENXIO;
+	} else if (!pgmap_pfn_valid(walk->pgmap, page_to_pfn(page))) {
 		return 1;
+	}
 	err = try_grab_folio(page_folio(entry), 1, FOLL_PIN);
 	if (err)
 		return err;
-	walk->pgmap = layout_page_pgmap(page);
 	walk->entry = entry;
 	return 0;
 }
@@ -113,7 +129,7 @@ static int vaddr_pin_table(struct vaddr_walk *walk, pte_t *pte,
 		if (index == ask) {
 			order = layout_entry_order(vma->vm_file->f_mapping,
 						   index);
-			ask = (index | (PTRS_PER_PMD - 1)) + 1;
+			ask = (index | ((1UL << PMD_ORDER) - 1)) + 1;
 		}
 		page = layout_pte_page(ptep_get(pte));
 		stop = vaddr_pin_entry(walk, page, index, order);
@@ -164,17 +180,6 @@ static const struct mm_walk_ops vaddr_pin_ops = {
 };
 
 /*
- * The device that a page is on, referenced until the last unpin: unbinding it
- * waits for that. NULL if it is being removed, which no test can time, so it may
- * be failed by request.
- */
-static noinline struct dev_pagemap *vaddr_pin_pgmap(struct page *page)
-{
-	return get_dev_pagemap(page_to_pfn(page), NULL);
-}
-ALLOW_ERROR_INJECTION(vaddr_pin_pgmap, NULL);
-
-/*
  * Reference what is mapped, of a range whose record is in place. Always for
  * writing, also where the device only reads: a write fault allocates the block,
  * converts it and unshares it, and never maps the zero page.
@@ -187,28 +192,17 @@ static int vaddr_pin_mapped(struct vaddr_pin *vp, struct layout_pin *pin,
 {
 	struct vaddr_walk walk = { .pages = pages };
 	pgoff_t first = linear_page_index(vma, start);
-	struct dev_pagemap *pgmap;
 	int ret;
 
 	ret = walk_page_range_vma(vma, start, start + nr * PAGE_SIZE,
 				  &vaddr_pin_ops, &walk);
 	if (!walk.nr) {
-		ret = ret < 0 ? ret : -EAGAIN;
-		goto drop;
+		put_dev_pagemap(walk.pgmap);
+		layout_pin_drop(pin);
+		return ret < 0 ? ret : -EAGAIN;
 	}
-
-	pgmap = vaddr_pin_pgmap(pages[0]);
-	if (!pgmap) {
-		dax_unpin_entries(vma->vm_file->f_mapping, first,
-				  first + walk.nr - 1);
-		ret = -ENXIO;
-		goto drop;
-	}
-	layout_pin_commit(vp, pin, first, first + walk.nr - 1, pgmap);
+	layout_pin_commit(vp, pin, first, first + walk.nr - 1, walk.pgmap);
 	return walk.nr;
-drop:
-	layout_pin_drop(pin);
-	return ret;
 }
 
 /*

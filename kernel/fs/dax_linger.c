@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * DAX inodes whose last user goes while a page of theirs is in use.
+ *
+ * Direct I/O, a pipe or a socket may hold a page of a DAX file longer than
+ * anybody holds the file. The block must not be freed, nor the page forgotten,
+ * before that ends. But whoever happens to put the last reference to the inode
+ * must not wait for it: that may be a worker that others need, or the task that
+ * holds the page. So the inode lingers: it keeps a reference, and a work item of
+ * its own puts that when the page is idle.
+ *
+ * Long-term pins hold the file, hence the inode, and do not come here.
+ *
+ * Nothing maps such a file any more, so its pages only become idle: the look
+ * goes on where it stopped. Should somebody find the inode by a file handle and
+ * use it again, then iput() asks once more.
+ *
+ * An inode that lingers has an active reference to its super block. So the file
+ * system stays after umount -l, and is shut down by the last work item.
+ *
+ * Locks: dax_linger_lock protects the list. It is a leaf.
+ */
+#include <linux/dax.h>
+#include <linux/fs.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+#include <linux/workqueue.h>
+
+#include "internal.h"
+
+/**
+ * struct dax_linger - an inode that waits for the users of its pages
+ * @list: in the list of all
+ * @work: looks whether the wait is over
+ * @inode: the inode; one reference, and one to its super block, are ours
+ * @index: pages before this one are idle
+ * @since: when it began, in jiffies
+ * @told: the log knows
+ */
+struct dax_linger {
+	struct list_head list;
+	struct delayed_work work;
+	struct inode *inode;
+	pgoff_t index;
+	unsigned long since;
+	bool told;
+};
+
+static LIST_HEAD(dax_lingering);
+static DEFINE_SPINLOCK(dax_linger_lock);
+static struct workqueue_struct *dax_linger_wq;
+
+static void dax_linger_end(struct dax_linger *linger)
+{
+	struct super_block *sb = linger->inode->i_sb;
+
+	iput(linger->inode);
+	spin_lock(&dax_linger_lock);
+	list_del(&linger->list);
+	spin_unlock(&dax_linger_lock);
+	wake_up_var(&dax_lingering);
+	kfree(linger);
+	deactivate_super(sb);
+}
+
+/*
+ * Looked at now and then rather than woken up by the page: nobody is in a hurry,
+ * and to sleep on a page would need its device to stay.
+ */
+static void dax_linger_work(struct work_struct *work)
+{
+	struct dax_linger *linger = container_of(to_delayed_work(work),
+						 struct dax_linger, work);
+	struct inode *inode = linger->inode;
+	bool late = time_after(jiffies, linger->since + 10 * HZ);
+
+	/* Eviction starts a transaction: a frozen file system would keep us. */
+	if (!dax_mapping_busy(inode->i_mapping, &linger->index) &&
+	    inode->i_sb->s_writers.frozen == SB_UNFROZEN) {
+		dax_linger_end(linger);
+		return;
+	}
+	if (late && !linger->told) {
+		linger->told = true;
+		pr_warn("dax: %s: inode %lu cannot be freed yet: its page %lu is in use, by direct I/O, a pipe or a socket\n",
+			inode->i_sb->s_id, inode->i_ino, linger->index);
+	}
+	queue_delayed_work(dax_linger_wq, &linger->work, late ? HZ / 2 : HZ / 20);
+}
+
+/*
+ * Memory for an inode that has a page in use, and the reference to its super
+ * block. NULL if the super block is being shut down: nothing can be kept then.
+ */
+static struct dax_linger *dax_linger_alloc(struct inode *inode, pgoff_t index)
+{
+	struct dax_linger *linger;
+
+	if (!atomic_inc_not_zero(&inode->i_sb->s_active))
+		return NULL;
+	/* Small, and there is nobody to tell that it failed. */
+	linger = kzalloc(sizeof(*linger), GFP_NOFS | __GFP_NOFAIL);
+	INIT_DELAYED_WORK(&linger->work, dax_linger_work);
+	linger->inode = inode;
+	linger->index = index;
+	linger->since = jiffies;
+	return linger;
+}
+
+/* A reference to the inode is handed over. */
+static void dax_linger_start(struct dax_linger *linger)
+{
+	spin_lock(&dax_linger_lock);
+	list_add_tail(&linger->list, &dax_lingering);
+	spin_unlock(&dax_linger_lock);
+	queue_delayed_work(dax_linger_wq, &linger->work, HZ / 20);
+}
+
+/**
+ * __dax_linger_inode() - keep an inode that would be evicted if its pages are in
+ *	use
+ * @inode: DAX inode without a reference
+ *
+ * Others who look for the inode meanwhile wait for the end of the scan, as they
+ * would wait for the eviction.
+ *
+ * Context: i_lock held; dropped and, unless the inode is kept, taken again. May
+ *	sleep, but not for anybody's page.
+ * Return: true if the inode stays, without i_lock.
+ */
+bool __dax_linger_inode(struct inode *inode)
+{
+	struct dax_linger *linger = NULL;
+	pgoff_t index = 0;
+
+	WRITE_ONCE(inode->i_state, inode->i_state | I_WILL_FREE);
+	spin_unlock(&inode->i_lock);
+
+	if (dax_mapping_busy(inode->i_mapping, &index))
+		linger = dax_linger_alloc(inode, index);
+
+	spin_lock(&inode->i_lock);
+	WRITE_ONCE(inode->i_state, inode->i_state & ~I_WILL_FREE);
+	if (!linger)
+		return false;
+	atomic_inc(&inode->i_count);
+	/* As in unlock_new_inode(): who waits for I_WILL_FREE waits for this. */
+	smp_mb();
+	inode_wake_up_bit(inode, __I_NEW);
+	spin_unlock(&inode->i_lock);
+	dax_linger_start(linger);
+	return true;
+}
+
+/*
+ * Call @fn for each DAX inode of a super block that has a page in use, until it
+ * returns true. @fn has a reference of its own if it keeps the inode.
+ */
+static bool dax_for_each_busy(struct super_block *sb,
+			      bool (*fn)(struct inode *inode, pgoff_t index))
+{
+	struct inode *inode, *last = NULL;
+	bool stop = false;
+	pgoff_t index;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		if (!IS_DAX(inode) || mapping_empty(inode->i_mapping))
+			continue;
+		spin_lock(&inode->i_lock);
+		if (inode->i_state & (I_FREEING | I_WILL_FREE | I_NEW)) {
+			spin_unlock(&inode->i_lock);
+			continue;
+		}
+		__iget(inode);
+		spin_unlock(&inode->i_lock);
+		/* The reference keeps our place in the list. */
+		spin_unlock(&sb->s_inode_list_lock);
+		iput(last);
+		last = inode;
+
+		index = 0;
+		if (dax_mapping_busy(inode->i_mapping, &index))
+			stop = fn(inode, index);
+		cond_resched();
+		spin_lock(&sb->s_inode_list_lock);
+		if (stop)
+			break;
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	iput(last);
+	return stop;
+}
+
+static bool dax_linger_one(struct inode *inode, pgoff_t index)
+{
+	struct dax_linger *linger = dax_linger_alloc(inode, index);
+
+	if (linger) {
+		ihold(inode);
+		dax_linger_start(linger);
+	}
+	return false;
+}
+
+static bool dax_linger_any(struct inode *inode, pgoff_t index)
+{
+	return true;
+}
+
+/**
+ * dax_linger_super() - keep the inodes whose pages are in use
+ * @sb: super block whose cached inodes are about to be evicted: its device goes,
+ *	or its last active reference
+ *
+ * Context: s_umount held; may sleep, but not for anybody's page.
+ */
+void dax_linger_super(struct super_block *sb)
+{
+	dax_for_each_busy(sb, dax_linger_one);
+}
+
+static int dax_linger_count(struct super_block *sb)
+{
+	struct dax_linger *linger;
+	int count = 0;
+
+	spin_lock(&dax_linger_lock);
+	list_for_each_entry(linger, &dax_lingering, list)
+		count += linger->inode->i_sb == sb;
+	spin_unlock(&dax_linger_lock);
+	return count;
+}
+
+/* The wait of some may be over, and the next look only due. */
+static bool dax_linger_hurry(struct super_block *sb)
+{
+	struct dax_linger *linger;
+
+	spin_lock(&dax_linger_lock);
+	list_for_each_entry(linger, &dax_lingering, list) {
+		if (linger->inode->i_sb == sb)
+			mod_delayed_work(dax_linger_wq, &linger->work, 0);
+	}
+	spin_unlock(&dax_linger_lock);
+	return wait_var_event_timeout(&dax_lingering, !dax_linger_count(sb), HZ);
+}
+
+/**
+ * dax_linger_umount() - may the last mount of a file system go?
+ * @sb: its super block; the caller holds a mount of it
+ *
+ * A snapshot: a page may come into use behind it. Then the mount goes, and the
+ * file system when the page is idle, as after umount -l.
+ *
+ * Context: may sleep, for a second at most.
+ * Return: 0, also if there are other mounts of @sb, or -EBUSY if a page of a
+ *	file is in use.
+ */
+int dax_linger_umount(struct super_block *sb)
+{
+	int lingering = dax_linger_count(sb);
+
+	if (atomic_read(&sb->s_active) > 1 + lingering)
+		return 0;
+	if (dax_for_each_busy(sb, dax_linger_any))
+		return -EBUSY;
+	return lingering && !dax_linger_hurry(sb) ? -EBUSY : 0;
+}
+
+static int __init dax_linger_init(void)
+{
+	/* Unbound: an item that evicts a large file may take its time. */
+	dax_linger_wq = alloc_workqueue("dax_linger", WQ_UNBOUND, 0);
+	return dax_linger_wq ? 0 : -ENOMEM;
+}
+fs_initcall(dax_linger_init);

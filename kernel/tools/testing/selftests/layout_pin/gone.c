@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The device goes away under a file system, whatever state that is in: no call
+ * may look at memory that is not there, and nothing is flushed to it.
+ */
+#include "layout_pin_fixture.h"
+#include "holes.h"
+
+#define UNBREAK	(F_LAYOUT | F_UNBREAK)
+
+static int shut_down(int fd)
+{
+	unsigned int how = 2;	/* without flushing the log */
+
+	return ioctl(fd, _IOR('X', 125, unsigned int), &how) ? errno : 0;
+}
+
+/* The device comes back, and the file system is as it was. */
+static void come_back(struct __test_metadata *_metadata,
+		      FIXTURE_DATA(layout) *self)
+{
+	let_go(self);
+	EXPECT_EQ(0, kind_umount(&self->kind));
+	EXPECT_EQ(0, kind_driver(&self->kind, "bind"));
+	EXPECT_EQ(0, kind_mount(&self->kind));
+}
+
+/*
+ * A file system that is shut down leaves its pages mapped for writing, so that
+ * what pins finds them.
+ */
+TEST_F(layout, pin_of_a_mapping_whose_device_is_gone_fails)
+{
+	struct pin p;
+
+	ASSERT_EQ(0, set_lease(self->fd, UNBREAK));
+	memset(self->memory, 'k', self->unit);
+	p = pin(self->memory, self->unit);
+	EXPECT_EQ(0, p.error);
+	unpin(p);
+	EXPECT_EQ(0, shut_down(self->fd));
+	ASSERT_EQ(0, kind_driver(&self->kind, "unbind"));
+	p = pin(self->memory, self->unit);
+	EXPECT_NE(0, p.error);
+	unpin(p);
+	come_back(_metadata, self);
+}
+
+static long writebacks(void)
+{
+	return count_lines("/sys/kernel/tracing/trace", "dax_writeback_one:");
+}
+
+/* Unbind while a pin stands; then the pin goes, and the unbind ends. */
+static void unbind_after_a_pin(struct __test_metadata *_metadata,
+			       FIXTURE_DATA(layout) *self)
+{
+	struct job job;
+	struct pin p;
+
+	ASSERT_EQ(0, set_lease(self->fd, UNBREAK));
+	memset(self->memory, 'k', self->unit);
+	p = pin(self->memory, self->unit);
+	ASSERT_EQ(0, p.error);
+	munmap(self->memory, UNITS * self->unit);
+	self->memory = NULL;
+	{
+		int fd = self->fd, owner = p.fd;
+
+		job = start((close(fd), close(owner),
+			     kind_driver(&self->kind, "unbind")));
+	}
+	EXPECT_EQ(RUNNING, wait_for(&job, 2 * WAITS));
+	unpin(p);
+	EXPECT_EQ(0, wait_for(&job, 2 * SOON));
+	end_job(&job);
+}
+
+TEST_F(layout, fsync_flushes_nothing_to_a_device_that_is_gone)
+{
+	unbind_after_a_pin(_metadata, self);
+	write_text("/sys/kernel/tracing/trace", "");
+	write_text("/sys/kernel/tracing/events/fs_dax/dax_writeback_one/enable", "1");
+	fsync(self->fd);
+	syncfs(self->fd);
+	write_text("/sys/kernel/tracing/events/fs_dax/dax_writeback_one/enable", "0");
+	EXPECT_EQ(0, writebacks());
+	come_back(_metadata, self);
+}
+
+/* Each may fail as it likes, but the machine lives. */
+TEST_F(layout, changes_of_a_file_whose_device_is_gone_do_no_harm)
+{
+	unbind_after_a_pin(_metadata, self);
+	fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE);
+	if (!ftruncate(self->fd, PAGE))
+		TH_LOG("truncate succeeds");
+	fallocate(self->fd, FALLOC_FL_ZERO_RANGE, 0, PAGE);
+	fsync(self->fd);
+	come_back(_metadata, self);
+}
+
+TEST_F(layout, changes_of_an_unmapped_file_do_no_harm)
+{
+	memset(self->memory, 'k', self->unit);
+	munmap(self->memory, UNITS * self->unit);
+	self->memory = NULL;
+	ASSERT_EQ(0, kind_driver(&self->kind, "unbind"));
+	fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE);
+	if (!ftruncate(self->fd, 0))
+		TH_LOG("truncate succeeds");
+	come_back(_metadata, self);
+}
+
+/* The truncate has the page in its hand when the device goes. */
+TEST_F(layout, truncate_that_waits_while_the_device_goes)
+{
+	struct job change, gone;
+	int fds[2];
+
+	ASSERT_EQ(0, hold_page(self->memory, fds));
+	change = start(truncate(self->path, 0) ? errno : 0);
+	EXPECT_EQ(RUNNING, wait_for(&change, WAITS));
+	gone = start(kind_driver(&self->kind, "unbind"));
+	EXPECT_EQ(RUNNING, wait_for(&gone, 2 * WAITS));
+	drop_page(fds);
+	EXPECT_NE(RUNNING, wait_for(&change, SOON));
+	EXPECT_EQ(0, wait_for(&gone, 2 * SOON));
+	end_job(&change);
+	end_job(&gone);
+	come_back(_metadata, self);
+}
+
+/*
+ * One file system over two devices: dm stays, one leg goes. Everything of the
+ * other leg works on, and nothing of the gone one is looked at.
+ */
+static int dm(const char *command)
+{
+	int status = system(command);
+
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+static const char dm_make[] =
+	"a=$(blockdev --getsz /dev/pmem0) b=$(blockdev --getsz /dev/pmem1);"
+	"printf '0 %d linear /dev/pmem0 0\\n%d %d linear /dev/pmem1 0\\n'"
+	" $a $a $b | dmsetup create --noudevsync layout_two &&"
+	"dmsetup mknodes layout_two";
+
+static int dm_mkfs(const char *fs)
+{
+	if (!strcmp(fs, "ext4"))
+		return dm("mkfs.ext4 -q -b 4096 -F /dev/mapper/layout_two");
+	return dm("mkfs.xfs -q -f /dev/mapper/layout_two");
+}
+
+TEST(one_of_two_devices_under_device_mapper_goes)
+{
+	static const char *const fs[] = { "ext4", "xfs" };
+	static const struct kind leg = { "xfs", false };	/* pmem1 */
+	char *memory;
+	unsigned int i;
+	long at;
+	int fd;
+
+	if (dm("dmsetup version > /dev/null 2>&1"))
+		SKIP(return, "no device mapper");
+	mkdir("/tmp/layout_two", 0700);
+	for (i = 0; i < ARRAY_SIZE(fs); i++) {
+		ASSERT_EQ(0, dm(dm_make));
+		ASSERT_EQ(0, dm_mkfs(fs[i]));
+		ASSERT_EQ(0, mount("/dev/mapper/layout_two", "/tmp/layout_two",
+				   fs[i], 0, "dax"));
+		/* So large that it is on both. */
+		fd = open("/tmp/layout_two/file", O_RDWR | O_CREAT, 0600);
+		ASSERT_EQ(0, fallocate(fd, 0, 0, 900L << 20));
+		memory = mmap(NULL, 900L << 20, PROT_READ | PROT_WRITE,
+			      MAP_SHARED, fd, 0);
+		ASSERT_NE(MAP_FAILED, memory);
+		for (at = 0; at < 900L << 20; at += 25L << 20)
+			memory[at] = 'k';
+		fsync(fd);
+		munmap(memory, 900L << 20);
+		ASSERT_EQ(0, kind_driver(&leg, "unbind"));
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			  800L << 20);
+		fsync(fd);
+		close(fd);
+		EXPECT_EQ(0, umount("/tmp/layout_two"));
+		EXPECT_EQ(0, dm("dmsetup remove --noudevsync layout_two"));
+		EXPECT_EQ(0, kind_driver(&leg, "bind"));
+	}
+	/* Others make theirs anew. */
+	unlink("/tmp/layout_pin.ext4");
+	unlink("/tmp/layout_pin.xfs");
+}
+
+TEST_HARNESS_MAIN
