@@ -25,6 +25,9 @@
 
 static DEFINE_HASHTABLE(layout_owners, LAYOUT_OWNER_BITS);
 
+/* The youngest link's number; none is ever used twice. */
+static u64 layout_link_numbers;
+
 /* Leftovers of a pin, outside of the locks. */
 void layout_spare_free(struct layout_spare *spare)
 {
@@ -110,7 +113,7 @@ static struct layout_owner *layout_owner_new(struct layout_spare *spare)
 	spare->owner = NULL;
 	owner->key = layout_owner_key();
 	owner->is_mm = !current->pin_owner;
-	INIT_LIST_HEAD(&owner->links);
+	owner->links = RB_ROOT;
 	if (owner->is_mm)
 		mmgrab(current->mm);
 	hash_add_rcu(layout_owners, &owner->node, (unsigned long)owner->key);
@@ -132,6 +135,13 @@ static bool layout_link_less(struct rb_node *new, const struct rb_node *node)
 {
 	return layout_link_cmp(rb_entry(new, struct layout_link,
 					of_inode)->owner, node) < 0;
+}
+
+/* In the tree of an owner they are in the order in which they came. */
+static bool layout_link_older(struct rb_node *new, const struct rb_node *node)
+{
+	return rb_entry(new, struct layout_link, of_owner)->number <
+		rb_entry(node, struct layout_link, of_owner)->number;
 }
 
 /**
@@ -165,7 +175,8 @@ struct layout_link *layout_link_get(struct layout_ctx *lctx,
 		link->inode = file_inode(file);
 		link->path = file->f_path;
 		path_get(&link->path);
-		list_add_tail(&link->list, &link->owner->links);
+		link->number = ++layout_link_numbers;
+		rb_add(&link->of_owner, &link->owner->links, layout_link_older);
 		rb_add(&link->of_inode, &lctx->links, layout_link_less);
 	}
 	link->nr_pins++;
@@ -189,10 +200,10 @@ struct layout_link *layout_link_put(struct layout_ctx *lctx,
 	lockdep_assert_held(&layout_table_lock);
 	if (--link->nr_pins)
 		return NULL;
-	list_del(&link->list);
+	rb_erase(&link->of_owner, &owner->links);
 	rb_erase(&link->of_inode, &lctx->links);
 	/* One whose open file was released is off the hash. */
-	if (list_empty(&owner->links) && (owner->is_mm || !owner->key))
+	if (RB_EMPTY_ROOT(&owner->links) && (owner->is_mm || !owner->key))
 		hash_del_rcu(&owner->node);
 	else
 		link->owner = NULL;
@@ -229,7 +240,7 @@ bool layout_owner_known(void *key)
 
 	rcu_read_lock();
 	owner = layout_owner_find(key);
-	known = owner && !list_empty(&owner->links);
+	known = owner && !RB_EMPTY_ROOT(&owner->links);
 	rcu_read_unlock();
 	return known;
 }
@@ -250,7 +261,7 @@ static noinline void layout_owner_detach(struct file *file)
 	if (owner) {
 		hash_del_rcu(&owner->node);
 		WRITE_ONCE(owner->key, NULL);
-		idle = list_empty(&owner->links);
+		idle = RB_EMPTY_ROOT(&owner->links);
 	}
 	spin_unlock(&layout_table_lock);
 	if (idle)
@@ -264,44 +275,60 @@ void __layout_pin_owner_release(struct file *file)
 		layout_owner_detach(file);
 }
 
+/* The first link of an owner whose number is greater than this. */
+static struct layout_link *layout_link_after(struct layout_owner *owner,
+					     u64 number)
+{
+	struct rb_node *node = owner->links.rb_node;
+	struct layout_link *link, *found = NULL;
+
+	while (node) {
+		link = rb_entry(node, struct layout_link, of_owner);
+		if (link->number > number) {
+			found = link;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	return found;
+}
+
 /**
- * layout_owner_paths() - what is pinned through an owner
+ * layout_owner_paths() - some of what is pinned through an owner
  * @key: an open file or an mm that the caller holds
- * @paths: where to put an array of referenced paths; NULL if there are none.
- *	For layout_owner_put_paths().
+ * @cursor: where to go on, all zero at first; updated
+ * @paths: array for referenced paths, for layout_owner_put_paths()
+ * @room: how many there may be
  *
- * Context: may sleep.
- * Return: number of paths, or -ENOMEM.
+ * A process may have tens of thousands of files pinned, and all who pin take
+ * this lock: so a reader has it for a few files at a time. Links have numbers
+ * that grow, also from one owner of a key to the next. So a file that is pinned all
+ * the while is found once, whatever comes and goes meanwhile, and what comes later
+ * is left out, or who pins again and again would keep a reader for ever.
+ *
+ * Return: number of paths; 0 if there are no more.
  */
-int layout_owner_paths(void *key, struct path **paths)
+unsigned int layout_owner_paths(void *key, struct layout_cursor *cursor,
+				struct path *paths, unsigned int room)
 {
 	struct layout_owner *owner;
 	struct layout_link *link;
-	size_t room = 0, nr;
+	struct rb_node *node;
+	unsigned int nr = 0;
 
-	for (*paths = NULL;; room = nr) {
-		kvfree(*paths);
-		*paths = NULL;
-		if (room) {
-			*paths = kvmalloc_array(room, sizeof(**paths), GFP_KERNEL);
-			if (!*paths)
-				return -ENOMEM;
-		}
-		nr = 0;
-		spin_lock(&layout_table_lock);
-		owner = layout_owner_find(key);
-		if (owner)
-			nr = list_count_nodes(&owner->links);
-		if (nr <= room)
-			break;
-		spin_unlock(&layout_table_lock);
-	}
-	nr = 0;
-	if (owner) {
-		list_for_each_entry(link, &owner->links, list) {
-			path_get(&link->path);
-			(*paths)[nr++] = link->path;
-		}
+	spin_lock(&layout_table_lock);
+	if (!cursor->until)
+		cursor->until = layout_link_numbers;
+	owner = layout_owner_find(key);
+	link = owner ? layout_link_after(owner, cursor->after) : NULL;
+	while (link && link->number <= cursor->until && nr < room) {
+		path_get(&link->path);
+		paths[nr++] = link->path;
+		cursor->after = link->number;
+		node = rb_next(&link->of_owner);
+		link = node ? rb_entry(node, struct layout_link, of_owner) :
+			      NULL;
 	}
 	spin_unlock(&layout_table_lock);
 	return nr;
@@ -312,9 +339,8 @@ int layout_owner_paths(void *key, struct path **paths)
  * @paths: the array
  * @nr: what that returned
  */
-void layout_owner_put_paths(struct path *paths, int nr)
+void layout_owner_put_paths(struct path *paths, unsigned int nr)
 {
-	while (nr > 0)
+	while (nr)
 		path_put(&paths[--nr]);
-	kvfree(paths);
 }

@@ -69,7 +69,8 @@ struct layout_lease {
  * @key: struct file, without a reference, or struct mm_struct, grabbed; NULL
  *	once the open file was released
  * @is_mm: which of both
- * @links: files pinned through this owner; may be none if it is an open file
+ * @links: files pinned through this owner, by number; may be none if it is an
+ *	open file
  * @rcu: the hash is also searched without a lock
  *
  * An open file is not referenced: pin -> uverbs file -> region -> pin would be
@@ -79,25 +80,27 @@ struct layout_owner {
 	struct hlist_node node;
 	void *key;
 	bool is_mm;
-	struct list_head links;
+	struct rb_root links;
 	struct rcu_head rcu;
 };
 
 /**
  * struct layout_link - one owner pins one file, however many times
- * @list: in layout_owner.links: what /proc shows for the owner
+ * @of_owner: in layout_owner.links: what /proc shows for the owner
  * @of_inode: in layout_ctx.links: where the owner's next pin finds the link
  * @owner: the owner
  * @inode: the file; pinned by the leases' open files
  * @path: a name of it, referenced
+ * @number: greater than that of any link before: where a reader goes on
  * @nr_pins: records
  */
 struct layout_link {
-	struct list_head list;
+	struct rb_node of_owner;
 	struct rb_node of_inode;
 	struct layout_owner *owner;
 	struct inode *inode;
 	struct path path;
+	u64 number;
 	unsigned long nr_pins;
 };
 
@@ -179,9 +182,20 @@ struct layout_lease *layout_lease_find(struct inode *inode, struct pid *holder);
 
 void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last);
 
+/**
+ * struct layout_cursor - a reader of what is pinned through an owner
+ * @after: number of the last link that was read
+ * @until: number of the youngest link when reading began
+ */
+struct layout_cursor {
+	u64 after;
+	u64 until;
+};
+
 /* Paths of the files pinned through an owner, for /proc. */
 bool layout_owner_known(void *key);
-int layout_owner_paths(void *key, struct path **paths);
-void layout_owner_put_paths(struct path *paths, int nr);
+unsigned int layout_owner_paths(void *key, struct layout_cursor *cursor,
+				struct path *paths, unsigned int room);
+void layout_owner_put_paths(struct path *paths, unsigned int nr);
 
 #endif /* _FS_LAYOUT_PIN_INTERNAL_H */

@@ -3,8 +3,8 @@
  * /proc/<pid>/file_pins: the files of which a process holds pages pinned for a
  * device, by the descriptor through which it holds them.
  *
- * Only reads: paths are collected and referenced under layout_table_lock by
- * layout_owner_paths() and printed without a lock.
+ * Only reads: paths are collected and referenced by layout_owner_paths(), some
+ * at a time, and printed without a lock.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
@@ -18,20 +18,30 @@
 #include "internal.h"
 #include "../layout_pin_internal.h"
 
-static int file_pins_show_paths(struct seq_file *m, void *key,
-				const char *indent)
-{
-	struct path *paths;
-	int i, nr;
+/* Paths at a time: they are on the stack, and others wait for the lock. */
+#define FILE_PINS_BATCH		32
 
-	nr = layout_owner_paths(key, &paths);
-	for (i = 0; i < nr; i++) {
-		seq_puts(m, indent);
-		seq_path(m, &paths[i], "\n");
-		seq_putc(m, '\n');
+static void file_pins_show_paths(struct seq_file *m, void *key,
+				 const char *indent)
+{
+	struct path paths[FILE_PINS_BATCH];
+	struct layout_cursor cursor = { };
+	unsigned int i, nr;
+
+	/* If the buffer is too small all of it is done again with a larger one. */
+	while (!seq_has_overflowed(m)) {
+		nr = layout_owner_paths(key, &cursor, paths,
+					ARRAY_SIZE(paths));
+		if (!nr)
+			break;
+		for (i = 0; i < nr; i++) {
+			seq_puts(m, indent);
+			seq_path(m, &paths[i], "\n");
+			seq_putc(m, '\n');
+		}
+		layout_owner_put_paths(paths, nr);
+		cond_resched();
 	}
-	layout_owner_put_paths(paths, nr);
-	return nr < 0 ? nr : 0;
 }
 
 static int file_pins_show_file(struct seq_file *m, unsigned int fd,
@@ -42,7 +52,8 @@ static int file_pins_show_file(struct seq_file *m, unsigned int fd,
 	seq_printf(m, "%u: ", fd);
 	seq_file_path(m, file, "\n");
 	seq_putc(m, '\n');
-	return file_pins_show_paths(m, file, "\t");
+	file_pins_show_paths(m, file, "\t");
+	return 0;
 }
 
 static int file_pins_show_fds(struct seq_file *m, struct task_struct *task)
@@ -76,7 +87,7 @@ static int file_pins_show(struct seq_file *m, void *v)
 	error = file_pins_show_fds(m, task);
 	mm = error ? NULL : get_task_mm(task);
 	if (mm) {
-		error = file_pins_show_paths(m, mm, "");
+		file_pins_show_paths(m, mm, "");
 		mmput(mm);
 	}
 	put_task_struct(task);
