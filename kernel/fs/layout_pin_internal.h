@@ -36,11 +36,13 @@
  * @pins: records, by page offset
  * @links: who has this file pinned, by owner; under layout_table_lock
  * @breakers: how many wait for breakable leases; none is granted meanwhile
+ * @nr_writable: records of memory that a device may write
  */
 struct layout_ctx {
 	struct rb_root_cached pins;
 	struct rb_root links;
 	unsigned int breakers;
+	unsigned long nr_writable;
 };
 
 /**
@@ -114,6 +116,7 @@ struct layout_link {
  * @link: whom it counts for
  * @pgmap: the memory it is in, referenced once committed: keeps struct page
  * @since: when it was made, in seconds since boot
+ * @writable: a device may write, so that the times of the file are its times, too
  *
  * Once committed it has one page reference to each entry of the mapping in its
  * range. Stands from before the first of them until after the last.
@@ -126,6 +129,7 @@ struct layout_pin {
 	struct layout_link *link;
 	struct dev_pagemap *pgmap;
 	time64_t since;
+	bool writable;
 };
 
 /* A million regions are to cost little: what kmalloc() rounds up to. */

@@ -55,6 +55,7 @@ bool __layout_break_retry(struct inode *inode, int *error, bool *breaking);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check_all(struct inode *inode);
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last);
+void __layout_pin_synced(struct inode *inode);
 
 /* True if @inode ever had a layout lease; one or two loads otherwise. */
 static inline bool layout_pin_inode(const struct inode *inode)
@@ -157,6 +158,21 @@ static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
 {
 	return layout_pin_inode(inode) &&
 		__layout_pin_covers(inode, index, last);
+}
+
+/**
+ * layout_pin_synced() - what a device wrote so far was flushed for an fsync
+ * @inode: file
+ *
+ * Nobody tells when a device writes, so fsync and sync move the times of a file
+ * that has pages pinned for writing, as a store before would have.
+ *
+ * Context: write-back of the inode: may start a transaction. No spinlock.
+ */
+static inline void layout_pin_synced(struct inode *inode)
+{
+	if (layout_pin_inode(inode))
+		__layout_pin_synced(inode);
 }
 
 /**
@@ -288,6 +304,10 @@ static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
 				     pgoff_t last)
 {
 	return false;
+}
+
+static inline void layout_pin_synced(struct inode *inode)
+{
 }
 
 static inline void layout_wait_schedule(const struct inode *inode)

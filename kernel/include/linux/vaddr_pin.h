@@ -29,6 +29,7 @@ struct file;
 /**
  * struct vaddr_pin - the records of one driver object (a memory region)
  * @records: list of struct layout_pin, empty unless FS DAX pages were pinned
+ * @writable: the device may write, as %FOLL_WRITE said
  *
  * Belongs to the driver object; the driver serialises its use, as it does that
  * of the page array.
@@ -36,6 +37,7 @@ struct file;
 struct vaddr_pin {
 #ifdef CONFIG_LAYOUT_PIN
 	struct list_head records;
+	bool writable;
 #endif
 };
 
@@ -48,6 +50,7 @@ struct vaddr_pin {
 static inline void vaddr_pin_init(struct vaddr_pin *vp)
 {
 	INIT_LIST_HEAD(&vp->records);
+	vp->writable = false;
 }
 
 int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
@@ -92,9 +95,12 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
 	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
 		return -EINVAL;
 	/* Others may not pin FS DAX memory, as GUP knows, and pay for no look at it. */
-	if (unlikely(READ_ONCE(current->signal->layout_holder)))
+	if (unlikely(READ_ONCE(current->signal->layout_holder))) {
+		if (gup_flags & FOLL_WRITE)
+			vp->writable = true;
 		return __vaddr_pin_user_pages_fast(vp, start, nr_pages,
 						   gup_flags, pages);
+	}
 	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
 }
 
@@ -104,10 +110,11 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
  *
  * Here FS DAX pages lose their references. Call it after the device was told to
  * let go of the last page, never before: a record must stand as long as a device
- * may write.
+ * may write. If it may, the files' times move, as after a store.
  *
  * Context: process context, kernel threads and workqueues included; not from
- *	an interrupt. The last reference to a file is put later, by task work.
+ *	an interrupt, and with no transaction of a file system open. The last
+ *	reference to a file is put later, by task work.
  */
 static inline void vaddr_unpin_done(struct vaddr_pin *vp)
 {
