@@ -51,7 +51,10 @@ int region_compare(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* "103:00:12 4096-12287 pid 812 since 5230 owner PATH file PATH" */
+/*
+ * "103:00:12 4096-12287 pid 812 since 5230 owner 7 PATH file PATH". The number of the
+ * owner, which no path begins with, was not always there.
+ */
 static bool parse_region(struct snapshot *snap, char *line, struct region *region)
 {
 	unsigned int major, minor;
@@ -65,6 +68,8 @@ static bool parse_region(struct snapshot *snap, char *line, struct region *regio
 		   &owner) != 7 || !owner ||
 	    region->last < region->first)
 		return false;
+	owner += strspn(line + owner, "0123456789");
+	owner += line[owner] == ' ';
 	path = strstr(line + owner, " file ");
 	if (!path)
 		return false;

@@ -25,8 +25,9 @@
 
 static DEFINE_HASHTABLE(layout_owners, LAYOUT_OWNER_BITS);
 
-/* The youngest link's number; none is ever used twice. */
+/* The youngest link's and owner's number; none is ever used twice. */
 static u64 layout_link_numbers;
+static u64 layout_owner_numbers;
 
 /* Leftovers of a pin, outside of the locks. */
 void layout_spare_free(struct layout_spare *spare)
@@ -113,6 +114,7 @@ static struct layout_owner *layout_owner_new(struct layout_spare *spare)
 	spare->owner = NULL;
 	owner->key = layout_owner_key();
 	owner->is_mm = !current->pin_owner;
+	owner->number = ++layout_owner_numbers;
 	owner->links = RB_ROOT;
 	if (owner->is_mm)
 		mmgrab(current->mm);

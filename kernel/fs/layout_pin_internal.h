@@ -71,6 +71,7 @@ struct layout_lease {
  * @key: struct file, without a reference, or struct mm_struct, grabbed; NULL
  *	once the open file was released
  * @is_mm: which of both
+ * @number: of this owner and no other since boot, for the table in debugfs
  * @links: files pinned through this owner, by number; may be none if it is an
  *	open file
  * @rcu: the hash is also searched without a lock
@@ -82,6 +83,7 @@ struct layout_owner {
 	struct hlist_node node;
 	void *key;
 	bool is_mm;
+	u64 number;
 	struct rb_root links;
 	struct rcu_head rcu;
 };

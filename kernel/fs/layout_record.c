@@ -386,11 +386,11 @@ static int layout_table_show(struct seq_file *m, void *v)
 	struct layout_owner *owner = pin->link->owner;
 	struct inode *inode = pin->link->inode;
 
-	seq_printf(m, "%02x:%02x:%lu %llu-%llu pid %d since %lld owner ",
+	seq_printf(m, "%02x:%02x:%lu %llu-%llu pid %d since %lld owner %llu ",
 		   MAJOR(inode->i_sb->s_dev), MINOR(inode->i_sb->s_dev),
 		   inode->i_ino, (u64)pin->it.start << PAGE_SHIFT,
 		   (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1,
-		   pid_nr(pin->lease->holder), pin->since);
+		   pid_nr(pin->lease->holder), pin->since, owner->number);
 	if (owner->is_mm)
 		seq_puts(m, "mm");
 	else if (owner->key)

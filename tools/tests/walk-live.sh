@@ -274,7 +274,7 @@ t_locks_and_table_name_the_holder()
 	id=$(printf '%02x:%02x:%d' $(($(stat -c %Hd "$file"))) $(($(stat -c %Ld "$file"))) \
 		"$(stat -c %i "$file")")
 	has "LAYOUT ACTIVE +EXCL $pid $id " cat /proc/locks
-	has "^$id 0-4194303 pid $pid since [0-9]+ owner /dev/infiniband/uverbs0 file $file$" \
+	has "^$id 0-4194303 pid $pid since [0-9]+ owner [0-9]+ /dev/infiniband/uverbs0 file $file$" \
 		cat "$pins"
 	kill "$pid"
 	wait "$pid" || true

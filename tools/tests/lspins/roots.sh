@@ -60,7 +60,7 @@ lease()
 # Usage: region PATH RANGE PID SINCE OWNER [PATH AS SHOWN]
 region()
 {
-	echo "$(device_inode "$1") $2 pid $3 since $4 owner $5 file ${6-$1}" \
+	echo "$(device_inode "$1") $2 pid $3 since $4 owner 7 $5 file ${6-$1}" \
 		>> "$root/$table"
 }
 

@@ -223,7 +223,7 @@ TEST_F(layout, debugfs_has_file_range_process_and_owner)
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	p = pin(self->memory + PAGE, 2 * PAGE);
 	ASSERT_EQ(0, fstat(self->fd, &st));
-	sprintf(want, "%02x:%02x:%lu 4096-12287 pid %d since %%ld owner "
+	sprintf(want, "%02x:%02x:%lu 4096-12287 pid %d since %%ld owner %%*u "
 		OWNER " file %s\n%%n", major(st.st_dev), minor(st.st_dev),
 		st.st_ino, getpid(), self->path);
 	read_file("/sys/kernel/debug/layout_pin/pins");
