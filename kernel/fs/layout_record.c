@@ -13,9 +13,16 @@
  */
 #include <linux/dax.h>
 #include <linux/debugfs.h>
+#include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/layout_pin_compat.h>
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
@@ -314,26 +321,189 @@ void __vaddr_unpin_done(struct vaddr_pin *vp)
 }
 EXPORT_SYMBOL_GPL(__vaddr_unpin_done);
 
+/* Processes that a report names. */
+#define LAYOUT_REPORT_MAX	8
+
+/**
+ * struct layout_report - what is said of a device that cannot go away
+ * @key: owner of a pin, as in struct layout_owner; only compared, since the last
+ *	reference to what it is must not be ours: the caller's task work, which
+ *	would then end the owner, runs after the wait for it
+ * @is_mm: kind of owner
+ * @device: name of the file system's device
+ * @file: name of a pinned file
+ * @path: where the owner's path is in @buffer, or what else it is
+ * @processes: who has the owner, as numbers
+ * @buffer: for the path
+ */
+struct layout_report {
+	void *key;
+	bool is_mm;
+	char device[32];
+	char file[NAME_MAX + 1];
+	const char *path;
+	char processes[LAYOUT_REPORT_MAX * 12 + sizeof(" and others")];
+	char buffer[PATH_MAX];
+};
+
+/* Find a pin that keeps @pgmap, and copy what is to be said of it. */
+static bool layout_report_pin(struct layout_report *report,
+			      struct dev_pagemap *pgmap)
+{
+	struct layout_owner *owner;
+	struct layout_pin *pin;
+	bool found = false;
+
+	spin_lock(&layout_table_lock);
+	list_for_each_entry(pin, &layout_table, table) {
+		if (!pin->link || pin->pgmap != pgmap)
+			continue;
+		owner = pin->link->owner;
+		report->key = owner->key;
+		report->is_mm = owner->is_mm;
+		strscpy(report->device, pin->link->inode->i_sb->s_id);
+		snprintf(report->file, sizeof(report->file), "%pd",
+			 pin->link->path.dentry);
+		if (owner->is_mm)
+			report->path = "memory of a process";
+		else if (owner->key)	/* detached under this lock */
+			report->path = file_path(owner->key, report->buffer,
+						 sizeof(report->buffer));
+		else
+			report->path = "closed owner";
+		if (IS_ERR(report->path))
+			report->path = "owner";
+		found = true;
+		break;
+	}
+	spin_unlock(&layout_table_lock);
+	return found;
+}
+
+static int layout_report_same(const void *key, struct file *file,
+			      unsigned int fd)
+{
+	return file == key && layout_owner_known(file);
+}
+
+/* Is an owner mapped? Somebody else may have the lock for long: do not wait. */
+static bool layout_report_mapped(struct mm_struct *mm, const void *key)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+	bool found = false;
+
+	if (!mmap_read_trylock(mm))
+		return false;
+	for_each_vma(vmi, vma) {
+		found = vma->vm_file &&
+			layout_report_same(key, vma->vm_file, 0);
+		if (found)
+			break;
+	}
+	mmap_read_unlock(mm);
+	return found;
+}
+
+/* Has a process the owner: as its memory, in its descriptor table or mapped? */
+static bool layout_report_has(struct task_struct *process,
+			      const struct layout_report *report)
+{
+	struct task_struct *thread;
+	struct mm_struct *mm;
+	bool has;
+
+	if (process->flags & PF_KTHREAD)
+		return false;
+	/* The first thread may have ended. */
+	thread = find_lock_task_mm(process);
+	if (!thread)
+		return false;
+	mm = thread->mm;
+	has = report->is_mm ? mm == report->key :
+		iterate_fd(thread->files, 0, layout_report_same, report->key);
+	if (has || report->is_mm) {
+		task_unlock(thread);
+		return has;
+	}
+	mmget(mm);
+	task_unlock(thread);
+	has = layout_report_mapped(mm, report->key);
+	/* Not here: what is mapped would be put by the caller's task work. */
+	mmput_async(mm);
+	return has;
+}
+
+/* The next process, referenced, from a number on that is in the initial namespace. */
+static struct task_struct *layout_report_next(int *nr)
+{
+	struct task_struct *process = NULL;
+	struct pid *pid;
+
+	rcu_read_lock();
+	while (!process) {
+		pid = find_ge_pid(*nr, &init_pid_ns);
+		if (!pid)
+			break;
+		*nr = pid_nr(pid) + 1;
+		process = pid_task(pid, PIDTYPE_TGID);
+	}
+	if (process)
+		get_task_struct(process);
+	rcu_read_unlock();
+	return process;
+}
+
+/* No lock is held from one process to the next, since there may be many. */
+static void layout_report_processes(struct layout_report *report)
+{
+	struct task_struct *process;
+	int nr = 1, found = 0;
+	size_t len = 0;
+
+	while (report->key && found <= LAYOUT_REPORT_MAX &&
+	       !fatal_signal_pending(current)) {
+		process = layout_report_next(&nr);
+		if (!process)
+			break;
+		if (layout_report_has(process, report)) {
+			if (found++ < LAYOUT_REPORT_MAX)
+				len += scnprintf(report->processes + len,
+						 sizeof(report->processes) - len,
+						 " %d", nr - 1);
+			else
+				strlcat(report->processes, " and others",
+					sizeof(report->processes));
+		}
+		put_task_struct(process);
+		cond_resched();
+	}
+	if (!found)
+		strscpy(report->processes, " none");
+}
+
 /**
  * layout_pin_report() - log who keeps a device from going away
  * @pgmap: the device's memory
  *
- * Context: any that may take layout_table_lock.
+ * Names one owner, and the processes that have it: those are what to end. Who
+ * pinned may be gone, or have let go long ago.
+ *
+ * Context: may sleep.
  */
 void layout_pin_report(struct dev_pagemap *pgmap)
 {
-	struct layout_pin *pin;
+	struct layout_report *report = kzalloc(sizeof(*report), GFP_KERNEL);
 
-	spin_lock(&layout_table_lock);
-	list_for_each_entry(pin, &layout_table, table) {
-		if (pin->pgmap != pgmap)
-			continue;
-		pr_warn("layout_pin: removal of %s waits for process %d, which pinned %pd; see /proc/*/file_pins\n",
-			pin->link->inode->i_sb->s_id,
-			pid_nr(pin->lease->holder), pin->link->path.dentry);
-		break;
+	if (!report)
+		return;
+	if (layout_report_pin(report, pgmap)) {
+		layout_report_processes(report);
+		pr_warn("layout_pin: removal of %s waits for %s, which pinned %s; processes that have it:%s\n",
+			report->device, report->path, report->file,
+			report->processes);
 	}
-	spin_unlock(&layout_table_lock);
+	kfree(report);
 }
 
 /*
