@@ -12,12 +12,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/falloc.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +31,10 @@
 #define F_LAYOUT	16
 #define F_EXCLUSIVE	32
 #define F_UNBREAK	64
+#endif
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC	0x58465342
 #endif
 
 #ifndef VERSION
@@ -37,17 +47,20 @@ struct options {
 	int kind;		/* argument of F_SETLEASE */
 	double timeout;		/* seconds to wait for others, -1 for ever */
 	int conflict_exit;	/* exit status when others do not let go */
+	bool unshare;		/* give the files blocks of their own first */
 };
 
 static void usage(FILE *to)
 {
 	fprintf(to,
 "Usage: flease [options] FILE... -- COMMAND [ARGUMENT...]\n"
+"       flease --unshare FILE...\n"
 "Run COMMAND while it holds a layout lease on each FILE.\n"
 "\n"
 " -x, --exclusive             unbreakable, nobody else's beside it (default)\n"
 " -s, --shared                unbreakable, others may hold one as well\n"
 " -b, --breakable             a layout change signals COMMAND and waits for it\n"
+" -u, --unshare               first give FILE blocks of its own, as XFS needs\n"
 " -n, --nonblock              fail if somebody else's lease is in the way\n"
 " -w, --timeout SECONDS       wait at most so long for somebody else's lease\n"
 " -E, --conflict-exit-code N  exit status after a conflict or timeout (1)\n"
@@ -122,15 +135,65 @@ static const char *einval_reason(void)
 	return "the file system refuses all leases, or it is no regular file";
 }
 
+static bool is_fs(int fd, long magic)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type == magic;
+}
+
+/* Whether any extent is shared at this moment. */
+static bool shares_blocks(int fd)
+{
+	struct {
+		struct fiemap map;
+		struct fiemap_extent extent[128];
+	} m = { };
+	unsigned int i;
+
+	m.map.fm_length = FIEMAP_MAX_OFFSET;
+	m.map.fm_flags = FIEMAP_FLAG_SYNC;
+	do {
+		const struct fiemap_extent *extent = m.extent;
+
+		m.map.fm_extent_count = 128;
+		if (ioctl(fd, FS_IOC_FIEMAP, &m))
+			return false;
+		for (i = 0; i < m.map.fm_mapped_extents; i++, extent++) {
+			if (extent->fe_flags & FIEMAP_EXTENT_SHARED)
+				return true;
+			if (extent->fe_flags & FIEMAP_EXTENT_LAST)
+				return false;
+			m.map.fm_start = extent->fe_logical + extent->fe_length;
+		}
+	} while (m.map.fm_mapped_extents);
+	return false;
+}
+
+/* XFS keeps a mark on a file that was ever cloned; only unsharing takes it off. */
+static const char *eopnotsupp_reason(int fd)
+{
+	if (read_number("/proc/sys/fs/layout-leases-enable") < 0)
+		return "this kernel has no layout leases";
+	if (!is_fs(fd, XFS_SUPER_MAGIC))
+		return "the file system does not offer layout leases (ext4 and "
+		       "XFS do)";
+	if (shares_blocks(fd))
+		return "it shares blocks with another file, as after a plain cp: "
+		       "'flease --unshare FILE' gives it blocks of its own";
+	return "it once shared blocks with another file, and 'flease --unshare "
+	       "FILE' clears that; or this XFS is zoned or always copies on "
+	       "write, and offers no layout leases";
+}
+
 /* What an errno of F_SETLEASE means here, and what to do about it. */
-static const char *reason(int error)
+static const char *reason(int fd, int error)
 {
 	switch (error) {
 	case EINVAL:
 		return einval_reason();
 	case EOPNOTSUPP:
-		return "the file system does not offer layout leases (ext4 and XFS "
-		       "do), or the file shares blocks: 'fallocate --unshare' it";
+		return eopnotsupp_reason(fd);
 	case EACCES:
 		return "the file is somebody else's: run as its owner, or with "
 		       "CAP_LEASE";
@@ -176,22 +239,85 @@ static void take_lease(const char *name, int fd, const struct options *opt)
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)
-			errx(EXIT_FAILED, "%s: %s", name, reason(errno));
+			errx(EXIT_FAILED, "%s: %s", name, reason(fd, errno));
 		if (opt->timeout >= 0 && now() >= deadline)
 			conflict(name, fd, opt);
 		nanosleep(&pause, NULL);
 	}
 }
 
-static void lease_file(const char *name, const struct options *opt)
+static int open_file(const char *name, bool read_only)
 {
-	bool read_only = opt->kind == F_LAYOUT;
 	int fd = open(name, read_only ? O_RDONLY : O_RDWR);
 
 	if (fd < 0)
 		err(EXIT_FAILED, "cannot open %s for %s", name,
 		    read_only ? "reading" : "writing");
-	take_lease(name, fd, opt);
+	return fd;
+}
+
+static void lease_file(const char *name, const struct options *opt)
+{
+	take_lease(name, open_file(name, opt->kind == F_LAYOUT), opt);
+}
+
+/* What an errno of the unsharing fallocate(2) means here. */
+static const char *unshare_reason(int error)
+{
+	switch (error) {
+	case EOPNOTSUPP:
+		return "the file system cannot unshare blocks (XFS can)";
+	case ETXTBSY:
+		return "somebody has a lease or pins on it, or it is a swap "
+		       "file; see 'lspins FILE'";
+	case ENODEV:
+		return "it is no regular file";
+	default:
+		return strerror(error);
+	}
+}
+
+/* ext4 cannot unshare, and need not: no two of its files share blocks. */
+static void unshare_range(const char *name, int fd, off_t size)
+{
+	while (size && fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, size)) {
+		if (errno == EINTR)
+			continue;
+		if (errno == EOPNOTSUPP && is_fs(fd, EXT4_SUPER_MAGIC))
+			return;
+		errx(EXIT_FAILED, "cannot unshare %s: %s", name,
+		     unshare_reason(errno));
+	}
+}
+
+static bool is_dax(int fd)
+{
+	struct statx stx;
+
+	return !statx(fd, "", AT_EMPTY_PATH, 0, &stx) &&
+	       (stx.stx_attributes & STATX_ATTR_DAX);
+}
+
+/*
+ * XFS keeps its mark on a file whose page cache is dirty, and unsharing makes it
+ * dirty. A whole sync, more than an fsync(2), then lets the second call clear it.
+ */
+static void unshare_file(const char *name)
+{
+	int fd = open_file(name, false);
+	struct stat st;
+
+	if (fstat(fd, &st))
+		err(EXIT_FAILED, "%s", name);
+	if (!S_ISREG(st.st_mode))
+		errx(EXIT_FAILED, "%s: it is no regular file", name);
+	unshare_range(name, fd, st.st_size);
+	if (is_fs(fd, XFS_SUPER_MAGIC) && !is_dax(fd)) {
+		if (syncfs(fd))
+			err(EXIT_FAILED, "cannot sync %s", name);
+		unshare_range(name, fd, st.st_size);
+	}
+	close(fd);
 }
 
 static void parse_options(int argc, char **argv, struct options *opt)
@@ -200,6 +326,7 @@ static void parse_options(int argc, char **argv, struct options *opt)
 		{ "exclusive", no_argument, NULL, 'x' },
 		{ "shared", no_argument, NULL, 's' },
 		{ "breakable", no_argument, NULL, 'b' },
+		{ "unshare", no_argument, NULL, 'u' },
 		{ "nonblock", no_argument, NULL, 'n' },
 		{ "timeout", required_argument, NULL, 'w' },
 		{ "conflict-exit-code", required_argument, NULL, 'E' },
@@ -209,7 +336,7 @@ static void parse_options(int argc, char **argv, struct options *opt)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+xsbnw:E:hV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+xsbunw:E:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'x':
 			opt->kind = F_LAYOUT | F_EXCLUSIVE;
@@ -219,6 +346,9 @@ static void parse_options(int argc, char **argv, struct options *opt)
 			break;
 		case 'b':
 			opt->kind = F_LAYOUT;
+			break;
+		case 'u':
+			opt->unshare = true;
 			break;
 		case 'n':
 			opt->timeout = 0;
@@ -243,7 +373,11 @@ static void parse_options(int argc, char **argv, struct options *opt)
 
 int main(int argc, char **argv)
 {
-	struct options opt = { F_LAYOUT | F_EXCLUSIVE, -1, EXIT_FAILED };
+	struct options opt = {
+		.kind = F_LAYOUT | F_EXCLUSIVE,
+		.timeout = -1,
+		.conflict_exit = EXIT_FAILED,
+	};
 	int i, command;
 
 	parse_options(argc, argv, &opt);
@@ -255,9 +389,13 @@ int main(int argc, char **argv)
 			break;
 	if (command == optind)
 		bad_usage("no file", NULL);
-	if (command + 1 >= argc)
+	if (command + 1 >= argc && (command < argc || !opt.unshare))
 		bad_usage("no command after --", NULL);
 
+	for (i = optind; i < command && opt.unshare; i++)
+		unshare_file(argv[i]);
+	if (command == argc)
+		return 0;
 	for (i = optind; i < command; i++)
 		lease_file(argv[i], &opt);
 	execvp(argv[command + 1], argv + command + 1);

@@ -99,7 +99,7 @@ static inline const char *layout_lease_why(enum layout_lease_reason reason)
 		       "and XFS do)";
 	case LAYOUT_LEASE_SHARED_BLOCKS:
 		return "the file shares blocks, or its blocks move by design: "
-		       "'fallocate --unshare' clears the former";
+		       "'flease --unshare FILE' clears the former";
 	case LAYOUT_LEASE_NOT_OWNER:
 		return "the file is another user's: run as its owner, or with "
 		       "CAP_LEASE";
@@ -161,25 +161,24 @@ static inline enum layout_lease_reason layout_lease_einval(int fd)
 }
 
 /* Not part of the interface: EOPNOTSUPP has two, the second on XFS only. */
-static inline enum layout_lease_reason layout_lease_eopnotsupp(int fd, int kind)
+static inline enum layout_lease_reason layout_lease_eopnotsupp(int fd)
 {
 	struct statfs fs;
 
-	if (layout_lease_strength(kind) > 1 && !fstatfs(fd, &fs) &&
-	    fs.f_type == 0x58465342 /* XFS_SUPER_MAGIC */)
+	if (!fstatfs(fd, &fs) && fs.f_type == 0x58465342 /* XFS_SUPER_MAGIC */)
 		return LAYOUT_LEASE_SHARED_BLOCKS;
 	return LAYOUT_LEASE_NO_FILE_SYSTEM;
 }
 
 /* Not part of the interface: why F_SETLEASE refused. */
 static inline enum layout_lease_reason
-layout_lease_reason_of(int fd, int kind, int error)
+layout_lease_reason_of(int fd, int error)
 {
 	switch (error) {
 	case EINVAL:
 		return layout_lease_einval(fd);
 	case EOPNOTSUPP:
-		return layout_lease_eopnotsupp(fd, kind);
+		return layout_lease_eopnotsupp(fd);
 	case EACCES:
 		return LAYOUT_LEASE_NOT_OWNER;
 	case EBADF:
@@ -250,7 +249,7 @@ layout_lease_probe(int fd, int kind, int *error)
 	} else if (held == F_UNLCK) {
 		e = layout_lease_try(fd, kind);
 		if (e)
-			reason = layout_lease_reason_of(fd, kind, e);
+			reason = layout_lease_reason_of(fd, e);
 	} else if (!layout_lease_strength(held)) {
 		reason = LAYOUT_LEASE_PLAIN;
 		e = EINVAL;

@@ -13,6 +13,7 @@ cleanup()
 	[ -z "$holder" ] || kill "$holder" 2> /dev/null
 	wait
 	umount "$dir/dax" 2> /dev/null
+	umount "$dir/xfs" 2> /dev/null
 	rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -82,7 +83,7 @@ head -c 65536 /dev/zero > "$file"
 cp "$file" "$dir/dax/second"
 
 echo "TAP version 13"
-echo "1..29"
+echo "1..41"
 
 kind_is EXCL --exclusive
 kind_is UNBREAK --shared
@@ -135,4 +136,41 @@ wait
 holder=""
 hold --shared
 answers "shared leases stand beside each other" 0 '^$' flease --shared --nonblock "$file" -- true
+release
+
+# Sharing: ext4 has none, other file systems cannot undo it, XFS has to be told.
+answers "no file to unshare is usage" 2 'no file' flease --unshare
+answers "an unknown command line of unshare is usage" 2 'no command' flease --unshare "$file" --
+answers "ext4 has nothing to unshare" 0 '^$' flease --unshare "$file"
+answers "unshare and lease on ext4" 0 '^$' flease -u "$file" -- true
+head -c 4096 /dev/zero > /dev/shm/flease
+answers "what cannot unshare says so" 1 'cannot unshare .*shm/flease.*XFS can' \
+	flease --unshare /dev/shm/flease
+rm /dev/shm/flease
+mkdir "$dir/xfs"
+if ! mkfs.xfs -q -f -m reflink=1 /dev/pmem1 || ! mount /dev/pmem1 "$dir/xfs"; then
+	echo "Bail out! no XFS"
+	exit 1
+fi
+file=$dir/xfs/file
+head -c 65536 /dev/urandom > "$file"
+cp "$file" "$dir/xfs/copy"
+sum=$(sha256sum < "$file")
+answers "sharing is told from no support" 1 'file: it shares blocks.*flease --unshare' \
+	flease "$file" -- true
+rm "$dir/xfs/copy"
+sync
+answers "so it is when the copy is gone" 1 'file: it once shared.*flease --unshare' \
+	flease "$file" -- true
+cp "$file" "$dir/xfs/copy"
+flease --unshare "$file" && [ "$(sha256sum < "$file")" = "$sum" ]
+result $? "unshare leaves the content"
+answers "after unshare there is a lease" 0 '^$' flease --nonblock "$file" -- true
+answers "several are unshared, then leased" 0 '^$' \
+	flease --unshare "$dir/xfs/copy" "$file" -- true
+cp --reflink=never "$file" "$dir/xfs/new"
+answers "a copy that shares nothing is leased" 0 '^$' flease "$dir/xfs/new" -- true
+hold --exclusive
+answers "unshare of what is leased is refused" 1 'cannot unshare .*lspins FILE' \
+	flease --unshare "$file"
 release
