@@ -214,6 +214,29 @@ static void tell_mapped(struct story *story, const struct lease *lease)
 	puts(nr ? "." : "  No process that can be read has the file open with it.");
 }
 
+static bool has_pins(const struct story *story, const struct process *process)
+{
+	size_t i;
+
+	for (i = 0; i < story->pins.nr; i++)
+		if (((struct row *)story->pins.item[i])->process == process)
+			return true;
+	return false;
+}
+
+/*
+ * The right stays with a wrapper, and its child is refused. That the child asked
+ * cannot be known here: the refusal leaves no trace.
+ */
+static void tell_right(const struct story *story, const struct lease *lease)
+{
+	if (lease->kind == LEASE_SHARED || !lease->process->alive ||
+	    has_pins(story, lease->process))
+		return;
+	printf("  Only process %d itself may register memory under it, not its "
+	       "children; it has not.\n", lease->process->pid);
+}
+
 static void tell_lease(struct story *story, const struct lease *lease)
 {
 	static const char * const kinds[] = { "a breakable", "an unbreakable",
@@ -225,6 +248,7 @@ static void tell_lease(struct story *story, const struct lease *lease)
 	       lease->process->alive ? "" : "; the process has ended");
 	if (!tell_carriers(story, lease))
 		tell_mapped(story, lease);
+	tell_right(story, lease);
 }
 
 static void tell_group(struct snapshot *snap, const struct group *group)
