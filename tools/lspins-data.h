@@ -16,6 +16,9 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+/* What has no descriptor: the mm, and how a process has an owner without one. */
+enum { FD_MM = -1, FD_VMA = -2, FD_IO_URING = -3 };
+
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOTHING = 3 };
 
 typedef int (*compare_fn)(const void *a, const void *b);
@@ -52,6 +55,7 @@ struct open_file {
 
 struct process {
 	pid_t pid;
+	pid_t thread;			/* one that lives where the first has ended */
 	bool alive;			/* exists and has not exited */
 	bool has_uid;
 	bool opens_read;
@@ -65,7 +69,7 @@ struct process {
 /* One line of a file_pins: a file pinned through a descriptor or by the mm. */
 struct pin {
 	struct process *process;
-	int fd;				/* -1: the mm */
+	int fd;				/* or an FD_ constant */
 	unsigned int table;		/* number of the owner's paragraph */
 	const char *owner;		/* path, or "mm" */
 	const char *path;
@@ -108,7 +112,7 @@ struct lease {
 
 struct row {
 	struct process *process;	/* NULL: in no descriptor table */
-	int fd;
+	int fd;				/* or an FD_ constant */
 	const char *owner;		/* NULL: a lease without pins */
 	const char *path;		/* NULL: unknown */
 	struct file *file;
@@ -159,6 +163,7 @@ void files_find_mounts(struct snapshot *snap);
 /* lspins-process.c */
 struct process *process_get(struct snapshot *snap, pid_t pid);
 void process_identify(struct snapshot *snap, struct process *process);
+const char *process_dir(struct snapshot *snap, const struct process *process);
 bool process_since(const struct process *process, double since);
 const char *process_user(struct snapshot *snap, const struct process *process);
 void processes_read(struct snapshot *snap);

@@ -46,14 +46,17 @@ static const char *printable(struct snapshot *snap, const char *text)
 /* "process 812 (ib_write_bw, user alice)" */
 static const char *who(struct snapshot *snap, const struct process *process)
 {
+	const char *lives = process->thread ?
+			    "; its first thread has ended, others live" : "";
+
 	if (!process->command)
 		return snap_printf(snap, "process %d", process->pid);
 	if (!process->has_uid)
-		return snap_printf(snap, "process %d (%s)", process->pid,
-				   printable(snap, process->command));
-	return snap_printf(snap, "process %d (%s, user %s)", process->pid,
+		return snap_printf(snap, "process %d (%s%s)", process->pid,
+				   printable(snap, process->command), lives);
+	return snap_printf(snap, "process %d (%s, user %s%s)", process->pid,
 			   printable(snap, process->command),
-			   process_user(snap, process));
+			   process_user(snap, process), lives);
 }
 
 /*
@@ -286,14 +289,32 @@ static void tell_unseen(struct story *story, const struct row *row)
 		add_kill(story, pinner);
 }
 
+/* Through what the process has these pins. */
+static const char *through(struct snapshot *snap, const struct row *row)
+{
+	const char *owner = printable(snap, row->owner);
+
+	switch (row->fd) {
+	case FD_MM:
+		return "its memory map";
+	case FD_VMA:
+		return snap_printf(snap, "a mapping of %s, without a descriptor",
+				   owner);
+	case FD_IO_URING:
+		return snap_printf(snap, "%s, a registered file of its io_uring",
+				   owner);
+	default:
+		return snap_printf(snap, "descriptor %d, %s", row->fd, owner);
+	}
+}
+
 static void tell_pin(struct story *story, const struct row *row)
 {
 	struct snapshot *snap = story->snap;
 	const struct process *process = row->process;
 
-	printf("%s has pins through %s%s.\n", capital(snap, who(snap, process)),
-	       row->fd < 0 ? "" : snap_printf(snap, "descriptor %d, ", row->fd),
-	       row->fd < 0 ? "its memory map" : printable(snap, row->owner));
+	printf("%s has pins through %s.\n", capital(snap, who(snap, process)),
+	       through(snap, row));
 	if (row->group)
 		tell_group(snap, row->group);
 	else

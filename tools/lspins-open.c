@@ -61,7 +61,7 @@ static void read_fd(struct snapshot *snap, struct process *process,
 
 static void read_fds(struct snapshot *snap, struct process *process)
 {
-	char *path = snap_printf(snap, "%s/proc/%d/fd", snap->root, process->pid);
+	char *path = snap_printf(snap, "%s/fd", process_dir(snap, process));
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 
@@ -78,8 +78,8 @@ static void read_fds(struct snapshot *snap, struct process *process)
 
 static void read_maps(struct snapshot *snap, struct process *process)
 {
-	char *text = read_text(snap, snap_printf(snap, "%s/proc/%d/maps",
-						 snap->root, process->pid));
+	char *text = read_text(snap, snap_printf(snap, "%s/maps",
+						 process_dir(snap, process)));
 	unsigned int major, minor;
 	unsigned long inode;
 	struct file *file, *before = NULL;
@@ -151,8 +151,8 @@ void processes_open_all(struct snapshot *snap)
 bool fd_has_lease(struct snapshot *snap, const struct process *process,
 		  int fd, const struct lease *lease)
 {
-	char *text = read_text(snap, snap_printf(snap, "%s/proc/%d/fdinfo/%d",
-					snap->root, process->pid, fd));
+	char *text = read_text(snap, snap_printf(snap, "%s/fdinfo/%d",
+						 process_dir(snap, process), fd));
 	struct lease held;
 	dev_t dev;
 	ino_t ino;

@@ -18,6 +18,8 @@
 
 #include "lspins-data.h"
 
+static const char escaped[] = " \t\n\\";
+
 static int process_compare(const void *a, const void *b)
 {
 	const struct process *x = a, *y = b;
@@ -40,6 +42,18 @@ struct process *process_get(struct snapshot *snap, pid_t pid)
 	return process;
 }
 
+/*
+ * Where descriptors and memory are found: those of the first thread are gone when it
+ * has ended, though others go on.
+ */
+const char *process_dir(struct snapshot *snap, const struct process *process)
+{
+	if (!process->thread)
+		return snap_printf(snap, "%s/proc/%d", snap->root, process->pid);
+	return snap_printf(snap, "%s/proc/%d/task/%d", snap->root, process->pid,
+			   process->thread);
+}
+
 static char *process_text(struct snapshot *snap, struct process *process,
 			  const char *name)
 {
@@ -47,8 +61,35 @@ static char *process_text(struct snapshot *snap, struct process *process,
 					   process->pid, name));
 }
 
+static bool thread_lives(struct snapshot *snap, struct process *process, pid_t tid)
+{
+	char *text = process_text(snap, process,
+				  snap_printf(snap, "task/%d/stat", tid));
+
+	text = text ? strrchr(text, ')') : NULL;
+	return text && text[1] == ' ' && !strchr("ZX", text[2]);
+}
+
+/* A process whose first thread is a zombie may have others that live. */
+static void find_thread(struct snapshot *snap, struct process *process)
+{
+	DIR *dir = opendir(snap_printf(snap, "%s/proc/%d/task", snap->root,
+				       process->pid));
+	struct dirent *entry;
+	pid_t tid;
+
+	while (dir && !process->thread && (entry = readdir(dir))) {
+		tid = atoi(entry->d_name);
+		if (tid > 0 && tid != process->pid &&
+		    thread_lives(snap, process, tid))
+			process->thread = tid;
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /* State and start, fields 3 and 22; the command before them may have any name. */
-static void parse_stat(struct process *process, char *text)
+static void parse_stat(struct snapshot *snap, struct process *process, char *text)
 {
 	char *field = text ? strrchr(text, ')') : NULL;
 	unsigned long long start;
@@ -58,7 +99,9 @@ static void parse_stat(struct process *process, char *text)
 			     "%*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
 			     &state, &start) != 2)
 		return;
-	process->alive = state != 'Z' && state != 'X';
+	if (state == 'Z')
+		find_thread(snap, process);
+	process->alive = process->thread || (state != 'Z' && state != 'X');
 	process->start = (double)start / sysconf(_SC_CLK_TCK);
 }
 
@@ -75,7 +118,7 @@ void process_identify(struct snapshot *snap, struct process *process)
 	text[strcspn(text, "\n")] = 0;
 	process->command = text;
 	process->alive = true;
-	parse_stat(process, process_text(snap, process, "stat"));
+	parse_stat(snap, process, process_text(snap, process, "stat"));
 	text = process_text(snap, process, "status");
 	text = text ? strstr(text, "\nUid:") : NULL;
 	if (text) {
@@ -116,25 +159,35 @@ const char *process_user(struct snapshot *snap, const struct process *process)
 	return cache[nr++].name;
 }
 
-/* "4: /dev/infiniband/uverbs0": a descriptor, and the path after it. */
+/*
+ * "4: /dev/infiniband/uverbs0": a descriptor, and the path after it. Where the
+ * process has the owner without a descriptor, a word says how.
+ */
 static bool parse_owner(char *line, struct pin *owner)
 {
-	char *end;
+	char *end = line + strcspn(line, ":");
+	int fd;
 
-	if (!isdigit((unsigned char)*line))
+	if (isdigit((unsigned char)*line))
+		fd = strtol(line, &end, 10);
+	else if (!strncmp(line, "vma:", 4))
+		fd = FD_VMA;
+	else if (!strncmp(line, "io_uring:", 9))
+		fd = FD_IO_URING;
+	else
 		return false;
-	owner->fd = strtol(line, &end, 10);
 	if (end[0] != ':' || end[1] != ' ')
 		return false;
+	owner->fd = fd;
 	owner->owner = end + 2;
-	unescape(end + 2, "\n");
+	unescape(end + 2, escaped);
 	return true;
 }
 
 static void parse_pins(struct snapshot *snap, struct process *process, char *text)
 {
 	static unsigned int table;
-	struct pin owner = { .process = process, .owner = "mm", .fd = -1 };
+	struct pin owner = { .process = process, .owner = "mm", .fd = FD_MM };
 	struct pin *pin;
 	char *line;
 
@@ -144,15 +197,15 @@ static void parse_pins(struct snapshot *snap, struct process *process, char *tex
 			owner.table = ++table;
 			continue;
 		}
-		if (*line == '/' && owner.fd >= 0) {
-			owner.fd = -1;
+		if (*line == '/' && owner.fd != FD_MM) {
+			owner.fd = FD_MM;
 			owner.owner = "mm";
 			owner.table = ++table;
 		}
 		line += *line == '\t';
 		if (*line != '/')
 			continue;
-		unescape(line, "\n");
+		unescape(line, escaped);
 		pin = snap_alloc(snap, sizeof(*pin));
 		*pin = owner;
 		pin->path = line;
@@ -160,10 +213,28 @@ static void parse_pins(struct snapshot *snap, struct process *process, char *tex
 	}
 }
 
+/* What another thread has, where that of the first one is empty or gone. */
+static char *thread_pins(struct snapshot *snap, struct process *process, char *text)
+{
+	int error = errno;
+
+	if (!process->command)
+		process_identify(snap, process);
+	if (process->thread)
+		return process_text(snap, process,
+				    snap_printf(snap, "task/%d/file_pins",
+						process->thread));
+	errno = error;
+	return text;
+}
+
 static void process_read(struct snapshot *snap, pid_t pid)
 {
 	struct process *process = process_get(snap, pid);
 	char *text = process_text(snap, process, "file_pins");
+
+	if (text ? !*text : errno == ESRCH || errno == ENOENT)
+		text = thread_pins(snap, process, text);
 
 	if (text) {
 		snap->supported = true;

@@ -123,6 +123,9 @@ static const char *owner_text(struct snapshot *snap, const struct row *row)
 {
 	if (row->owner && row->fd >= 0)
 		return snap_printf(snap, "%d:%s", row->fd, row->owner);
+	if (row->owner && row->fd != FD_MM)
+		return snap_printf(snap, "%s:%s", row->fd == FD_VMA ? "vma" :
+				   "io_uring", row->owner);
 	return row->owner;
 }
 

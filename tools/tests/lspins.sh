@@ -106,6 +106,31 @@ rows = json.load(sys.stdin)["lspins"]
 assert rows[0] == {"path": "/mnt/pmem/new\nline \"\\", "pinned": 4096}, rows'
 }
 
+# No name of any byte shows as another one, as two, or as a record of its own.
+t_every_byte()
+{
+	at bytes
+	ls_root -r -o PID,OWNER,PATH,PINNED | same bytes.raw
+	[ "$(ls_root -rn -o PATH | wc -l)" = 255 ]
+	ls_root -rn -o PATH | python3 -c '
+import os, re, sys
+shown = {re.sub(rb"\\x(..)", lambda m: bytes.fromhex(m[1].decode()), line.rstrip(b"\n"))
+         for line in sys.stdin.buffer}
+root = os.fsencode(sys.argv[1])
+there = {b"/".join([dir[len(root):], name])
+         for dir, _, names in os.walk(root + b"/mnt/pmem") for name in names}
+assert shown == there, shown ^ there' "$root"
+}
+
+t_owners_and_threads()
+{
+	at threads
+	ls_root -r -o COMMAND,PID,OWNER,PATH,LEASE,PINNED | same threads.raw
+	for name in foo bar wrapped; do
+		ls_root --explain "/mnt/pmem/$name"
+	done | same threads.explain
+}
+
 t_by_file()
 {
 	at ordinary
@@ -322,7 +347,8 @@ $file exclusive active rxe0 1 1 4194304 0-4194303" ]
 	explained_and_ended "$file"
 }
 
-tests=(table all_columns add_column json strange_names by_file filters exit_status
+tests=(table all_columns add_column json strange_names every_byte owners_and_threads
+	by_file filters exit_status
 	explain unprivileged no_debugfs damaged ended many watch list_columns)
 live=""
 if [ "$(basename "$0")" = lspins-live.sh ]; then
@@ -340,6 +366,8 @@ if [ -z "$live" ]; then
 	root_user
 	root_breakable
 	root_strange
+	root_bytes
+	root_threads
 	root_damaged
 	root_ended
 	root_watch

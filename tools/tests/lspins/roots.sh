@@ -207,6 +207,76 @@ root_strange()
 		'/mnt/pmem/new\012line\040"\134'
 }
 
+# Usage: escape NAME: $escaped as file_pins has it, $quoted as the table in debugfs.
+escape()
+{
+	escaped=${1//\\/\\134}
+	escaped=${escaped//$'\n'/\\012}
+	quoted=${escaped// /\\040}
+	quoted=${quoted//$'\t'/\\011}
+}
+
+# A file for each byte that a name can have, and one whose name would be other records
+# if its escapes were read twice or not at all.
+root_bytes()
+{
+	local byte name fake escaped quoted
+	new_root bytes
+	process 812 writer 0
+	fake='/mnt/pmem/\012\t9: x\134012'$'\n\t/mnt/pmem/fake\n/mnt/pmem/mm\n5: /dev/x\\'
+	for byte in {1..255} fake; do
+		[ "$byte" != 47 ] || continue
+		# shellcheck disable=SC2059
+		[ "$byte" = fake ] || printf -v name \
+			"/mnt/pmem/%03d\\x$(printf %02x "$byte")." "$byte"
+		[ "$byte" != fake ] || name=$fake
+		file "$name"
+		escape "$name"
+		printf '\t%s\n' "$escaped" >&3
+		region "$name" 0-4095 812 5230 /dev/infiniband/uverbs0 "$quoted"
+	done 3> "$work/names"
+	{ echo '4: /dev/infiniband/uverbs0'; cat "$work/names"; } |
+		put proc/812/file_pins
+}
+
+# Owners without a descriptor; a process of which only a second thread lives; and a
+# wrapper that has a lease and no pins.
+root_threads()
+{
+	new_root threads
+	file /mnt/pmem/foo
+	file /mnt/pmem/bar
+	file /mnt/pmem/wrapped
+	process 600 mapper 0
+	printf 'vma: /dev/infiniband/uverbs0\n\t/mnt/pmem/foo\n' |
+		put proc/600/file_pins
+	process 601 ring 0
+	printf 'io_uring: /dev/infiniband/uverbs1\n\t/mnt/pmem/foo\n/mnt/pmem/bar\n' |
+		put proc/601/file_pins
+	process 602 leader 0
+	process 602/task/602 leader 0
+	process 602/task/603 ended 0
+	process 602/task/604 lives 0
+	sed -i 's/) S /) Z /' "$root"/proc/602/{stat,task/60[23]/stat}
+	printf '3: /dev/infiniband/uverbs0\n\t/mnt/pmem/bar\n' |
+		put proc/602/task/604/file_pins
+	opened 602/task/604 5 /mnt/pmem/bar 'ACTIVE    UNBREAK 602'
+	lease ACTIVE UNBREAK 602 /mnt/pmem/bar
+	region /mnt/pmem/foo 0-4095 600 5230 /dev/infiniband/uverbs0
+	region /mnt/pmem/foo 0-8191 601 5230 /dev/infiniband/uverbs1
+	region /mnt/pmem/bar 0-8191 602 5230 /dev/infiniband/uverbs0
+	process 605 timeout 0
+	opened 605 3 /mnt/pmem/wrapped 'ACTIVE    EXCL 605'
+	process 606 child 0
+	opened 606 3 /mnt/pmem/wrapped 'ACTIVE    EXCL 605'
+	lease ACTIVE EXCL 605 /mnt/pmem/wrapped
+	# And one of which nothing lives.
+	process 607 dead 0
+	process 607/task/607 dead 0
+	sed -i 's/) S /) Z /' "$root"/proc/607/{stat,task/607/stat}
+	rm "$root/proc/607/file_pins"
+}
+
 root_damaged()
 {
 	new_root damaged
