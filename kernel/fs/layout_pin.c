@@ -69,6 +69,20 @@ int __layout_pin_check_all(struct inode *inode)
 }
 EXPORT_SYMBOL_GPL(__layout_pin_check_all);
 
+int __layout_swap_check(struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct file_lease *fl;
+	bool busy;
+
+	spin_lock(&ctx->flc_lock);
+	busy = layout_range_pinned(ctx->flc_layout, 0, ULONG_MAX);
+	list_for_each_entry(fl, &ctx->flc_lease, c.flc_list)
+		busy |= layout_lease_user(&fl->c);
+	spin_unlock(&ctx->flc_lock);
+	return busy ? -ETXTBSY : 0;
+}
+
 /* While there are breakers, no layout lease is granted. */
 static void layout_breaker(struct inode *inode, int by)
 {

@@ -54,6 +54,7 @@ int __layout_break(struct inode *inode, loff_t start, loff_t end, bool wait);
 bool __layout_break_retry(struct inode *inode, int *error, bool *breaking);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check_all(struct inode *inode);
+int __layout_swap_check(struct inode *inode);
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last);
 void __layout_pin_synced(struct inode *inode);
 
@@ -96,6 +97,22 @@ static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end
 static inline int layout_pin_check_all(struct inode *inode)
 {
 	return layout_pin_inode(inode) ? __layout_pin_check_all(inode) : 0;
+}
+
+/**
+ * layout_swap_check() - may this file become a swap file?
+ * @inode: the file
+ *
+ * swapon(2) does not ask the holders of breakable leases to let go: they would
+ * work on the blocks, and swap does.
+ *
+ * Context: the inode lock held, so that no lease is granted meanwhile.
+ * Return: 0, or -ETXTBSY if there is any pin or any layout lease that a process
+ *	took, of whatever kind, the caller's own too.
+ */
+static inline int layout_swap_check(struct inode *inode)
+{
+	return layout_pin_inode(inode) ? __layout_swap_check(inode) : 0;
 }
 
 /**
@@ -284,6 +301,11 @@ static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end
 }
 
 static inline int layout_pin_check_all(struct inode *inode)
+{
+	return 0;
+}
+
+static inline int layout_swap_check(struct inode *inode)
 {
 	return 0;
 }
