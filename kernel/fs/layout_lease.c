@@ -414,8 +414,7 @@ static int layout_setlease_allowed(struct file *filp, bool unbreakable)
  * Return: as layout_setlease(), or what @allowed answers.
  */
 int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
-		       void **priv,
-		       int (*allowed)(struct inode *inode, bool unbreakable))
+		       void **priv, int (*allowed)(struct inode *inode))
 {
 	bool unbreakable = arg & (F_UNBREAK | F_EXCLUSIVE);
 	struct inode *inode = file_inode(filp);
@@ -440,7 +439,7 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 		return -EINTR;
 	error = layout_setlease_allowed(filp, unbreakable);
 	if (!error && allowed)
-		error = allowed(inode, unbreakable);
+		error = allowed(inode);
 	if (!error)
 		error = generic_setlease(filp, F_RDLCK, flp, priv);
 	up_read(&inode->i_rwsem);

@@ -48,8 +48,7 @@ struct vaddr_pin;
 int layout_setlease(struct file *filp, int arg, struct file_lease **flp,
 		    void **priv);
 int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
-		       void **priv,
-		       int (*allowed)(struct inode *inode, bool unbreakable));
+		       void **priv, int (*allowed)(struct inode *inode));
 int __layout_break(struct inode *inode, loff_t start, loff_t end, bool wait);
 bool __layout_break_retry(struct inode *inode, int *error, bool *breaking);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
@@ -345,8 +344,7 @@ static inline int layout_setlease(struct file *filp, int arg,
 
 static inline int
 layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
-		   void **priv,
-		   int (*allowed)(struct inode *inode, bool unbreakable))
+		   void **priv, int (*allowed)(struct inode *inode))
 {
 	return generic_setlease(filp, arg, flp, priv);
 }
