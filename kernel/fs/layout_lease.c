@@ -211,6 +211,13 @@ int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 	}
 	if (mine && user != !!(mine->c.flc_flags & FL_LAYOUT_USER))
 		return -EINVAL;
+	/*
+	 * Also nfsd's: a break asks those that it finds when it begins, and
+	 * would wait for a newcomer that nobody asks.
+	 */
+	if ((fl->c.flc_flags & FL_LAYOUT) && ctx->flc_layout &&
+	    ctx->flc_layout->breakers)
+		return -EAGAIN;
 
 	list_for_each_entry(held, &ctx->flc_lease, c.flc_list) {
 		if (held != mine &&
@@ -219,8 +226,6 @@ int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 	}
 	if (!user)
 		return 0;
-	if (ctx->flc_layout && ctx->flc_layout->breakers)
-		return -EAGAIN;
 	if (mine) {
 		mine->fl_layout->want = fl->c.flc_flags;
 		return 0;

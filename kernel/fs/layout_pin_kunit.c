@@ -125,6 +125,50 @@ static void break_leaves_alone_what_it_should(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, layout_lease_ignores(&unbreak, &unmap));
 }
 
+static void being_broken_keeps_layout_leases_away(struct kunit *test)
+{
+	struct file_lock_core plain = { .flc_flags = FL_LEASE };
+	struct file_lock_core nfsd = { .flc_flags = FL_LAYOUT };
+	struct file_lock_core ours = { .flc_flags = USER };
+
+	KUNIT_EXPECT_TRUE(test, layout_lease_unrelated(&plain, &ours));
+	KUNIT_EXPECT_TRUE(test, layout_lease_unrelated(&ours, &plain));
+	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&nfsd, &ours));
+	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&ours, &nfsd));
+	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&ours, &ours));
+	/* As without layout leases of processes. */
+	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&plain, &nfsd));
+	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&nfsd, &plain));
+}
+
+/* A break that waits keeps out nfsd's layouts, too, which it would not recall. */
+static void waiting_break_keeps_layout_leases_away(struct kunit *test)
+{
+	static const unsigned int kinds[] = {
+		FL_LAYOUT, USER, USER | FL_UNBREAK,
+		USER | FL_UNBREAK | FL_EXCLUSIVE,
+	};
+	struct layout_ctx lctx = { .breakers = 1 };
+	struct file_lock_context flctx = { .flc_layout = &lctx };
+	struct file_lease *fl = kunit_kzalloc(test, sizeof(*fl), GFP_KERNEL);
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, fl);
+	spin_lock_init(&flctx.flc_lock);
+	INIT_LIST_HEAD(&flctx.flc_lease);
+	spin_lock(&flctx.flc_lock);
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		fl->c.flc_flags = kinds[i];
+		KUNIT_EXPECT_EQ(test, layout_lease_grant(&flctx, fl), -EAGAIN);
+	}
+	fl->c.flc_flags = FL_LEASE;
+	KUNIT_EXPECT_EQ(test, layout_lease_grant(&flctx, fl), 0);
+	lctx.breakers = 0;
+	fl->c.flc_flags = FL_LAYOUT;
+	KUNIT_EXPECT_EQ(test, layout_lease_grant(&flctx, fl), 0);
+	spin_unlock(&flctx.flc_lock);
+}
+
 /*
  * Records against a bitmap: what is added, trimmed, and dropped at random is
  * pinned exactly where a count for each page says so.
@@ -293,6 +337,8 @@ static struct kunit_case layout_pin_cases[] = {
 	KUNIT_CASE(bits_are_free_on_every_architecture),
 	KUNIT_CASE(grant_matrix_is_the_contract),
 	KUNIT_CASE(break_leaves_alone_what_it_should),
+	KUNIT_CASE(being_broken_keeps_layout_leases_away),
+	KUNIT_CASE(waiting_break_keeps_layout_leases_away),
 	KUNIT_CASE(records_are_what_a_bitmap_says),
 	KUNIT_CASE(fallocate_ranges_cover_what_moves),
 	KUNIT_CASE(truncate_ranges_cover_what_is_freed),

@@ -238,6 +238,17 @@ static inline bool layout_lease_user(const struct file_lock_core *flc)
 	return flc->flc_flags & FL_LAYOUT_USER;
 }
 
+/*
+ * A layout lease of a process and a lease that is none of a layout have nothing
+ * to do with each other: that one is being broken does not keep the other away.
+ */
+static inline bool layout_lease_unrelated(const struct file_lock_core *a,
+					  const struct file_lock_core *b)
+{
+	return (layout_lease_user(a) && !(b->flc_flags & FL_LAYOUT)) ||
+		(layout_lease_user(b) && !(a->flc_flags & FL_LAYOUT));
+}
+
 #define LAYOUT_ARG_BITS		(F_LAYOUT | F_EXCLUSIVE | F_UNBREAK)
 
 /* Does this argument of F_SETLEASE ask for a layout lease? */
@@ -411,6 +422,12 @@ static inline bool layout_lease_ignores(const struct file_lock_core *lease,
 }
 
 static inline bool layout_lease_user(const struct file_lock_core *flc)
+{
+	return false;
+}
+
+static inline bool layout_lease_unrelated(const struct file_lock_core *a,
+					  const struct file_lock_core *b)
 {
 	return false;
 }
