@@ -402,6 +402,25 @@ static int layout_setlease_allowed(struct file *filp, bool unbreakable)
 	return 0;
 }
 
+/*
+ * A change of the layout may have the inode lock for as long as somebody uses a
+ * page, which nobody can tell. fcntl(2) never slept here, so do not wait for
+ * that; a write is soon over.
+ */
+static int layout_lock_shared(struct inode *inode)
+{
+	unsigned long end = jiffies + HZ / 10;
+
+	while (!inode_trylock_shared(inode)) {
+		if (signal_pending(current))
+			return -EINTR;
+		if (time_after(jiffies, end))
+			return -EAGAIN;
+		schedule_timeout_interruptible(1);
+	}
+	return 0;
+}
+
 /**
  * layout_setlease_if() - for ->setlease() of a file system that has a condition
  * @filp: open file
@@ -439,15 +458,15 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 		WRITE_ONCE(current->signal->layout_holder, true);
 	}
 
-	/* A change that waits for short references may hold it for long. */
-	if (down_read_killable(&inode->i_rwsem))
-		return -EINTR;
+	error = layout_lock_shared(inode);
+	if (error)
+		return error;
 	error = layout_setlease_allowed(filp, unbreakable);
 	if (!error && allowed)
 		error = allowed(inode);
 	if (!error)
 		error = generic_setlease(filp, F_RDLCK, flp, priv);
-	up_read(&inode->i_rwsem);
+	inode_unlock_shared(inode);
 	if (!error)
 		trace_lease_set(inode, arg);
 	return error;
@@ -468,8 +487,8 @@ EXPORT_SYMBOL_GPL(layout_setlease_if);
  * Return: as generic_setlease(), and for layout leases: -EBADF if an unbreakable
  *	one is asked for through a descriptor not open for writing, -ETXTBSY
  *	for an active swap file, -EINVAL if layout leases are switched off,
- *	-EINTR if the process is killed while it waits for the inode lock,
- *	-EAGAIN, -EBUSY and -EINVAL as layout_lease_grant() and
+ *	-EINTR if a signal comes while somebody has the inode lock, -EAGAIN if
+ *	that takes long, -EAGAIN, -EBUSY and -EINVAL as layout_lease_grant() and
  *	layout_lease_change().
  */
 int layout_setlease(struct file *filp, int arg, struct file_lease **flp,
