@@ -316,11 +316,10 @@ static void truncate_ranges_cover_what_is_freed(struct kunit *test)
 
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4096, 4097, SZ_4K, &start));
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(0, 1, SZ_4K, &start));
-	/* The same size: only what is preallocated behind the last page. */
-	KUNIT_EXPECT_TRUE(test, layout_truncate_start(4097, 4097, SZ_4K, &start));
-	KUNIT_EXPECT_EQ(test, start, SZ_8K);
-	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8K, SZ_8K, SZ_2M, &start));
-	KUNIT_EXPECT_EQ(test, start, SZ_8K);
+	/* The same size: what is preallocated behind it is nobody's. */
+	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4097, 4097, SZ_4K, &start));
+	KUNIT_EXPECT_FALSE(test, layout_truncate_start(SZ_8K, SZ_8K, SZ_2M, &start));
+	KUNIT_EXPECT_FALSE(test, layout_truncate_start(0, 0, SZ_4K, &start));
 	/* Less: the page, or the unit, that the new end is in as well. */
 	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8K, 4097, SZ_4K, &start));
 	KUNIT_EXPECT_EQ(test, start, SZ_4K);

@@ -63,20 +63,17 @@ static inline bool layout_fallocate_range(int mode, loff_t offset, loff_t len,
  * @unit: what the file system allocates at a time, in bytes
  * @start: where to put the first byte
  *
- * The size that the file has already takes away what was preallocated behind
- * it, but leaves the page that the file ends in alone.
+ * A lease covers the file up to its size. What was preallocated behind that is
+ * nobody's, so to set the size that the file has already takes nothing away.
  *
- * Return: false if the file grows: that takes nothing away.
+ * Return: false if the file does not shrink: that takes nothing away.
  */
 static inline bool layout_truncate_start(loff_t old_size, loff_t new_size,
 					 u64 unit, loff_t *start)
 {
-	if (new_size > old_size)
+	if (new_size >= old_size)
 		return false;
-	if (new_size == old_size)
-		*start = PAGE_ALIGN(new_size);
-	else
-		*start = layout_unit_start(new_size, max_t(u64, unit, PAGE_SIZE));
+	*start = layout_unit_start(new_size, max_t(u64, unit, PAGE_SIZE));
 	return true;
 }
 

@@ -188,7 +188,7 @@ static const struct op ops[] = {
 	{ "truncate_miss", op_truncate_miss, MISS },
 	{ "truncate_path_to_nothing", op_truncate_path, HIT },
 	{ "truncate_into_page", op_truncate_into, HIT },
-	{ "truncate_to_same_size", op_truncate_same, MISS },
+	{ "truncate_to_same_size", op_truncate_same, NO_CHANGE },
 	{ "open_trunc", op_open_trunc, HIT },
 	{ "punch_hit", op_punch_hit, HIT },
 	{ "punch_partly", op_punch_partly, HIT },

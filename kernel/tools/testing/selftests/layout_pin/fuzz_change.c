@@ -47,18 +47,13 @@ static void predict_size(struct world *w, int actor, int index, long size,
 {
 	struct file *file = &w->files[index];
 	bool blocked = false;
-	long first;
 
 	if (file->odd)
 		may(want, EFBIG);
-	if (size <= file->size) {
-		first = size / PAGE;
-		if (size == file->size)
-			first += size % PAGE != 0;
-		blocked = model_change(w, actor, index, first, LONG_MAX, want);
-	}
-	/* What was preallocated behind the end may go, or there is none. */
-	if (!blocked || size == file->size)
+	if (size < file->size)
+		blocked = model_change(w, actor, index, size / PAGE, LONG_MAX,
+				       want);
+	if (!blocked)
 		may(want, 0);
 }
 
