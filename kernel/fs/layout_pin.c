@@ -130,6 +130,7 @@ bool __layout_break_retry(struct inode *inode, int *error, bool *breaking)
 		layout_breaker(inode, -1);
 	return false;
 }
+EXPORT_SYMBOL_GPL(__layout_break_retry);
 
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last)
 {
