@@ -126,6 +126,19 @@ void __layout_lease_free(struct file_lease *fl)
 	kfree(lease);
 }
 
+bool __layout_lease_held(struct file *filp)
+{
+	struct file_lock_context *ctx = locks_inode_context(file_inode(filp));
+	struct file_lease *fl;
+	bool held = false;
+
+	spin_lock(&ctx->flc_lock);
+	list_for_each_entry(fl, &ctx->flc_lease, c.flc_list)
+		held |= fl->c.flc_file == filp && layout_lease_user(&fl->c);
+	spin_unlock(&ctx->flc_lock);
+	return held;
+}
+
 /**
  * layout_ctx_free() - the inode goes
  * @ctx: its lock context; a pin would have held the inode, so there is none
@@ -280,12 +293,13 @@ static void layout_lease_move(struct file_lease *fl, struct pid *to)
  *	noted by layout_lease_grant()
  * @dispose: where a dropped lease goes
  *
- * Re-taking makes the caller the process that may pin, unless there are pins
- * of a process that is still alive: those would change hands behind its back.
+ * Re-taking makes the caller the process that may pin. Not while there are pins
+ * of another process that is alive: those would change hands behind its back,
+ * and a caller that was told 0 could not pin.
  *
  * Context: flc_lock held.
- * Return: 0, -EBUSY if there are pins and the lease would become weaker,
- *	-EAGAIN if it is being broken.
+ * Return: 0, -EBUSY if there are pins and the lease would become weaker or they
+ *	are another, living process's, -EAGAIN if it is being broken.
  */
 int layout_lease_change(struct file_lease *fl, int arg,
 			struct list_head *dispose)
@@ -303,11 +317,13 @@ int layout_lease_change(struct file_lease *fl, int arg,
 		return -EAGAIN;
 	if (lease->nr_pins && layout_kind_weaker(lease->want, fl->c.flc_flags))
 		return -EBUSY;
+	if (lease->nr_pins && lease->holder != caller &&
+	    !layout_holder_dead(lease->holder))
+		return -EBUSY;
 
 	fl->c.flc_flags &= ~LAYOUT_KIND_FLAGS;
 	fl->c.flc_flags |= lease->want & LAYOUT_KIND_FLAGS;
-	if (lease->holder != caller &&
-	    (!lease->nr_pins || layout_holder_dead(lease->holder)))
+	if (lease->holder != caller)
 		layout_lease_move(fl, caller);
 	return 0;
 }

@@ -214,6 +214,7 @@ static inline void layout_wait_schedule(const struct inode *inode)
 /* fs/layout_lease.c: for fs/locks.c; plain leases do not leave the inlines */
 int layout_lease_init(struct file_lease *fl, int arg);
 void __layout_lease_free(struct file_lease *fl);
+bool __layout_lease_held(struct file *filp);
 int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl);
 int layout_lease_change(struct file_lease *fl, int arg, struct list_head *dispose);
 bool layout_lease_break(struct file_lease *fl);
@@ -255,6 +256,12 @@ static inline bool layout_lease_unrelated(const struct file_lock_core *a,
 static inline bool layout_lease_arg(int arg)
 {
 	return arg & LAYOUT_ARG_BITS;
+}
+
+/* Has this open file a layout lease? */
+static inline bool layout_lease_held(struct file *filp)
+{
+	return layout_pin_inode(file_inode(filp)) && __layout_lease_held(filp);
 }
 
 /* The other end of layout_lease_init(), for a lease that is off every list. */
@@ -372,6 +379,11 @@ static inline int layout_lease_init(struct file_lease *fl, int arg)
 
 static inline void layout_lease_free(struct file_lease *fl)
 {
+}
+
+static inline bool layout_lease_held(struct file *filp)
+{
+	return false;
 }
 
 static inline int layout_lease_grant(struct file_lock_context *ctx,

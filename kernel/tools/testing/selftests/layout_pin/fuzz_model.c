@@ -86,7 +86,9 @@ static void setlease_static(const struct world *w, int actor,
 {
 	unsigned int uid = w->actor[actor].uid;
 
-	if (uid && uid != w->files[ofd->file].uid)
+	/* Letting go of a layout lease is for whoever has the open file. */
+	if (uid && uid != w->files[ofd->file].uid &&
+	    !(arg == F_UNLCK && ofd->lease != NO_LEASE && !plain(ofd->lease)))
 		may(want, EACCES);
 	if (!(arg & BITS)) {
 		if (arg != F_RDLCK && arg != F_WRLCK && arg != F_UNLCK)
@@ -105,15 +107,15 @@ static bool exclude(enum lease held, enum lease asked)
 	return held == EXCLUSIVE || asked == EXCLUSIVE;
 }
 
-static void setlease_layout(const struct world *w, int index, enum lease asked,
-			    struct answers *want)
+static void setlease_layout(const struct world *w, int actor, int index,
+			    enum lease asked, struct answers *want)
 {
 	const struct ofd *ofd = &w->ofds[index], *other;
 	enum sharing sharing = w->files[ofd->file].sharing;
 
 	if (plain(ofd->lease))
 		may(want, EINVAL);
-	if (unbreakable(asked) && sharing == SHARED)
+	if (sharing == SHARED)
 		may(want, EOPNOTSUPP);
 	for (other = w->ofds; other < w->ofds + OFDS; other++) {
 		if (!other->used || other == ofd || other->file != ofd->file)
@@ -122,11 +124,12 @@ static void setlease_layout(const struct world *w, int index, enum lease asked,
 		    exclude(other->lease, asked))
 			may(want, EAGAIN);
 	}
-	if (ofd->pins && asked < ofd->lease)
+	if (ofd->pins && (asked < ofd->lease ||
+			  (!is(w, ofd->holder, actor) && alive(w, ofd->holder))))
 		may(want, EBUSY);
 	if (!want->nr)
 		may(want, 0);
-	if (unbreakable(asked) && sharing == MAYBE_SHARED)
+	if (sharing == MAYBE_SHARED)
 		may(want, EOPNOTSUPP);
 }
 
@@ -166,7 +169,7 @@ void model_setlease(const struct world *w, int actor, int index, int arg,
 	else if (plain(asked))
 		setlease_plain(w, index, asked, want);
 	else
-		setlease_layout(w, index, asked, want);
+		setlease_layout(w, actor, index, asked, want);
 }
 
 /* Whom a break signals: as chosen, else who took the lease last. */
@@ -202,8 +205,7 @@ void model_granted(struct world *w, int actor, int index, int arg)
 		ofd->holder_pid = w->actor[actor].pid;
 	ofd->lease = model_lease(arg);
 	move_signal(w, actor, ofd, from);
-	if (unbreakable(ofd->lease) &&
-	    w->files[ofd->file].sharing == MAYBE_SHARED)
+	if (!plain(ofd->lease) && w->files[ofd->file].sharing == MAYBE_SHARED)
 		w->files[ofd->file].sharing = NOT_SHARED;
 }
 
