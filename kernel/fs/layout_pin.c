@@ -7,6 +7,8 @@
  * under flc_lock, see layout_pin_internal.h. Without either it costs a load or
  * two: the inline functions of linux/layout_pin.h.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/fcntl.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
@@ -114,6 +116,62 @@ int __layout_break(struct inode *inode, loff_t start, loff_t end, bool wait)
 	return error;
 }
 EXPORT_SYMBOL_GPL(__layout_break);
+
+/* Is there a breakable lease of another process? */
+static bool layout_lease_of_others(struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct file_lease *fl;
+	bool found = false;
+
+	spin_lock(&ctx->flc_lock);
+	list_for_each_entry(fl, &ctx->flc_lease, c.flc_list)
+		found |= layout_lease_user(&fl->c) && !layout_lease_own(fl);
+	spin_unlock(&ctx->flc_lock);
+	return found;
+}
+
+int __layout_share_check(struct inode *inode, bool ask)
+{
+	int error = __layout_pin_check_all(inode);
+
+	if (!error && !ask && layout_lease_of_others(inode))
+		return -ETXTBSY;
+	return error;
+}
+EXPORT_SYMBOL_GPL(__layout_share_check);
+
+int __layout_share(struct inode *inode, bool ask, bool wait)
+{
+	int error;
+
+	/* No lease comes between the look and the break. */
+	layout_breaker(inode, 1);
+	error = __layout_share_check(inode, ask);
+	if (!error)
+		error = layout_break_leases(inode, wait);
+	layout_breaker(inode, -1);
+	return error;
+}
+EXPORT_SYMBOL_GPL(__layout_share);
+
+/**
+ * layout_may_ask() - could the caller take a layout lease on this file?
+ * @filp: open file
+ *
+ * Who could not does not make the holders of breakable ones let go for something
+ * that takes no more than to read the file.
+ */
+bool layout_may_ask(struct file *filp)
+{
+	vfsuid_t vfsuid = i_uid_into_vfsuid(file_mnt_idmap(filp),
+					    file_inode(filp));
+
+	/* Mostly there is no lease to ask for: this is no use of the capability. */
+	return vfsuid_eq_kuid(vfsuid, current_fsuid()) ||
+		ns_capable_noaudit(&init_user_ns, CAP_LEASE);
+}
+EXPORT_SYMBOL_GPL(layout_may_ask);
 
 bool __layout_break_retry(struct inode *inode, int *error, bool *breaking)
 {

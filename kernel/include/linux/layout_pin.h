@@ -54,6 +54,9 @@ bool __layout_break_retry(struct inode *inode, int *error, bool *breaking);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check_all(struct inode *inode);
 int __layout_swap_check(struct inode *inode);
+int __layout_share_check(struct inode *inode, bool ask);
+int __layout_share(struct inode *inode, bool ask, bool wait);
+bool layout_may_ask(struct file *filp);
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last);
 void __layout_pin_synced(struct inode *inode);
 
@@ -137,6 +140,37 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
 {
 	return layout_pin_inode(inode) ?
 		__layout_break(inode, start, end, wait) : 0;
+}
+
+/**
+ * layout_share_check() - may blocks of this file be shared with another one?
+ * @inode: one of the files of the operation; call it for each, and then
+ *	layout_share() for each, so that nobody is signalled in vain
+ * @ask: may the caller ask other processes to let go? If not, a breakable lease
+ *	of another process refuses it as well
+ *
+ * To share blocks takes no more than to read a file. Who could not take the
+ * lease himself is not to make others lose theirs, see layout_may_ask().
+ *
+ * Context: takes flc_lock. Never sleeps, signals nobody.
+ * Return: 0 or -ETXTBSY.
+ */
+static inline int layout_share_check(struct inode *inode, bool ask)
+{
+	return layout_pin_inode(inode) ? __layout_share_check(inode, ask) : 0;
+}
+
+/**
+ * layout_share() - get layout leases out of the way of a sharing of blocks
+ * @inode: one of the files
+ * @ask: as for layout_share_check(), which it looks at first
+ * @wait: as for layout_break()
+ *
+ * Context and return: as layout_break().
+ */
+static inline int layout_share(struct inode *inode, bool ask, bool wait)
+{
+	return layout_pin_inode(inode) ? __layout_share(inode, ask, wait) : 0;
 }
 
 /**
@@ -331,6 +365,21 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
 			       bool wait)
 {
 	return 0;
+}
+
+static inline int layout_share_check(struct inode *inode, bool ask)
+{
+	return 0;
+}
+
+static inline int layout_share(struct inode *inode, bool ask, bool wait)
+{
+	return 0;
+}
+
+static inline bool layout_may_ask(struct file *filp)
+{
+	return true;
 }
 
 static inline bool layout_break_retry(struct inode *inode, int *error,

@@ -297,11 +297,7 @@ static int expected_answer(const struct row *row, int *signals)
 		return state->miss;
 	case SHARE:
 		return state->share;
-	case COPY:
-		/* ext4 has nothing to share with, so it asks nobody. */
-		if (ext4)
-			*signals = 0;
-		return 0;
+	case COPY:	/* reading a file asks nobody */
 	default:
 		*signals = 0;
 		return 0;

@@ -55,6 +55,28 @@ static void share_two(struct world *w, const struct op *op, struct two *two,
 		want->ofds = 0;
 }
 
+/* Who could not take a lease makes nobody lose one by sharing blocks. */
+static bool must_not_ask(const struct world *w, const struct op *op, int file)
+{
+	unsigned int uid = w->actor[op->actor].uid;
+	struct answers share = { };
+
+	return uid && uid != w->files[file].uid &&
+		!model_share(w, op->actor, file, &share) && share.ofds;
+}
+
+static void share_blocks(struct world *w, const struct op *op, struct two *two,
+			 struct answers *want)
+{
+	share_two(w, op, two, want);
+	if (!two->blocked && (must_not_ask(w, op, two->from->file) ||
+			      must_not_ask(w, op, two->to->file))) {
+		may(want, ETXTBSY);
+		two->blocked = true;
+		want->ofds = 0;
+	}
+}
+
 static void wrong_area(const struct op *op, struct answers *want)
 {
 	if (op->x < 0 || op->y < 0 || op->z < 0 ||
@@ -107,7 +129,7 @@ static void predict_clone(struct world *w, const struct op *op,
 	wrong_area(op, want);
 	if (want->nr)
 		return;
-	share_two(w, op, &two, want);
+	share_blocks(w, op, &two, want);
 	len = clone_length(w, op, &two);
 	if (len < 0)
 		may(want, -len);
@@ -187,7 +209,7 @@ static void predict_dedupe(struct world *w, const struct op *op,
 	}
 	if (op->z > 16 * w->unit)
 		want->skip = true;
-	share_two(w, op, &two, want);
+	share_blocks(w, op, &two, want);
 	may(want, EINVAL);
 	if (!two.blocked) {
 		may(want, 0);
@@ -242,7 +264,6 @@ static void predict_copy(struct world *w, const struct op *op,
 			 struct answers *want)
 {
 	struct two two = two_files(w, op, want);
-	struct answers share = { };
 	long len;
 
 	if (op->z < 0)		/* all of the file: that takes too long */
@@ -263,12 +284,7 @@ static void predict_copy(struct world *w, const struct op *op,
 		want->skip = true;
 	if (want->nr)
 		return;
-	may(want, 0);
-	share_two(w, op, &two, &share);
-	if (!two.blocked && on_xfs(w) && len) {
-		want->ofds = share.ofds;
-		want->breaks = BREAKS_SOME;
-	}
+	may(want, 0);		/* and asks nobody */
 }
 
 static int run_copy(struct world *w, const struct op *op)
