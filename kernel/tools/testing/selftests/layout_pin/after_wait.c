@@ -214,8 +214,11 @@ TEST_F(layout, setlease_does_not_sleep_on_a_change)
 	*self->memory = 'x';
 	ASSERT_EQ(0, short_reference(self->memory, pipe_fds));
 	pid = fork();
-	if (!pid)
+	if (!pid) {
+		/* Or the pipe would have a reader for as long as this waits. */
+		drop_reference(pipe_fds);
 		_exit(truncate(self->path, 0) ? errno : 0);
+	}
 	EXPECT_FALSE(ends_within(pid, &status, 0.5));
 	start = seconds();
 	EXPECT_EQ(EAGAIN, set_lease(self->fd, F_LAYOUT));
