@@ -74,14 +74,14 @@ static void dax_linger_work(struct work_struct *work)
 						 struct dax_linger, work);
 	struct inode *inode = linger->inode;
 	bool late = time_after(jiffies, linger->since + 10 * HZ);
+	bool busy = dax_mapping_busy(inode->i_mapping, &linger->index);
 
 	/* Eviction starts a transaction: a frozen file system would keep us. */
-	if (!dax_mapping_busy(inode->i_mapping, &linger->index) &&
-	    inode->i_sb->s_writers.frozen == SB_UNFROZEN) {
+	if (!busy && inode->i_sb->s_writers.frozen == SB_UNFROZEN) {
 		dax_linger_end(linger);
 		return;
 	}
-	if (late && !linger->told) {
+	if (busy && late && !linger->told) {
 		linger->told = true;
 		pr_warn("dax: %s: inode %lu cannot be freed yet: its page %lu is in use, by direct I/O, a pipe or a socket\n",
 			inode->i_sb->s_id, inode->i_ino, linger->index);
@@ -153,15 +153,24 @@ bool __dax_linger_inode(struct inode *inode)
 	return true;
 }
 
+static void dax_linger_one(struct inode *inode, pgoff_t index)
+{
+	struct dax_linger *linger = dax_linger_alloc(inode, index);
+
+	if (linger) {
+		ihold(inode);
+		dax_linger_start(linger);
+	}
+}
+
 /*
- * Call @fn for each DAX inode of a super block that has a page in use, until it
- * returns true. @fn has a reference of its own if it keeps the inode.
+ * Is a page of any cached DAX inode in use? With @keep look at all, and let each
+ * that has one linger.
  */
-static bool dax_for_each_busy(struct super_block *sb,
-			      bool (*fn)(struct inode *inode, pgoff_t index))
+static bool dax_super_busy(struct super_block *sb, bool keep)
 {
 	struct inode *inode, *last = NULL;
-	bool stop = false;
+	bool busy = false;
 	pgoff_t index;
 
 	spin_lock(&sb->s_inode_list_lock);
@@ -181,32 +190,19 @@ static bool dax_for_each_busy(struct super_block *sb,
 		last = inode;
 
 		index = 0;
-		if (dax_mapping_busy(inode->i_mapping, &index))
-			stop = fn(inode, index);
+		if (dax_mapping_busy(inode->i_mapping, &index)) {
+			busy = true;
+			if (keep)
+				dax_linger_one(inode, index);
+		}
 		cond_resched();
 		spin_lock(&sb->s_inode_list_lock);
-		if (stop)
+		if (busy && !keep)
 			break;
 	}
 	spin_unlock(&sb->s_inode_list_lock);
 	iput(last);
-	return stop;
-}
-
-static bool dax_linger_one(struct inode *inode, pgoff_t index)
-{
-	struct dax_linger *linger = dax_linger_alloc(inode, index);
-
-	if (linger) {
-		ihold(inode);
-		dax_linger_start(linger);
-	}
-	return false;
-}
-
-static bool dax_linger_any(struct inode *inode, pgoff_t index)
-{
-	return true;
+	return busy;
 }
 
 /**
@@ -218,7 +214,7 @@ static bool dax_linger_any(struct inode *inode, pgoff_t index)
  */
 void dax_linger_super(struct super_block *sb)
 {
-	dax_for_each_busy(sb, dax_linger_one);
+	dax_super_busy(sb, true);
 }
 
 static int dax_linger_count(struct super_block *sb)
@@ -264,7 +260,7 @@ int dax_linger_umount(struct super_block *sb)
 
 	if (atomic_read(&sb->s_active) > 1 + lingering)
 		return 0;
-	if (dax_for_each_busy(sb, dax_linger_any))
+	if (dax_super_busy(sb, false))
 		return -EBUSY;
 	return lingering && !dax_linger_hurry(sb) ? -EBUSY : 0;
 }
