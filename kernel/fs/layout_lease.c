@@ -11,6 +11,7 @@
  * Everything here is protected by flc_lock of the inode, see
  * layout_pin_internal.h.
  */
+#include <linux/delay.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/filelock.h>
@@ -420,19 +421,20 @@ static int layout_setlease_allowed(struct file *filp, bool unbreakable)
 
 /*
  * A change of the layout may have the inode lock for as long as somebody uses a
- * page, which nobody can tell. fcntl(2) never slept here, so do not wait for
- * that; a write is soon over.
+ * page, which nobody can tell. fcntl(2) never slept here, so do not queue for
+ * that. But changes one after the other leave it free for a moment only: look
+ * often.
  */
 static int layout_lock_shared(struct inode *inode)
 {
-	unsigned long end = jiffies + HZ / 10;
+	unsigned long end = jiffies + HZ / 4;
 
 	while (!inode_trylock_shared(inode)) {
 		if (signal_pending(current))
 			return -EINTR;
 		if (time_after(jiffies, end))
 			return -EAGAIN;
-		schedule_timeout_interruptible(1);
+		usleep_range_state(20, 60, TASK_INTERRUPTIBLE);
 	}
 	return 0;
 }
