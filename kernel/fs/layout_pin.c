@@ -175,9 +175,12 @@ EXPORT_SYMBOL_GPL(layout_may_ask);
 
 bool __layout_break_retry(struct inode *inode, int *error, bool *breaking)
 {
-	if (*error == -EWOULDBLOCK && layout_pin_inode(inode)) {
-		if (!*breaking)
-			layout_breaker(inode, 1);
+	/*
+	 * Only once: while there are breakers no lease comes in. So if none is
+	 * left and the answer is the same, it is somebody else's.
+	 */
+	if (*error == -EWOULDBLOCK && !*breaking && layout_pin_inode(inode)) {
+		layout_breaker(inode, 1);
 		*breaking = true;
 		*error = signal_pending(current) ? -ERESTARTSYS :
 			layout_break_leases(inode, true);
