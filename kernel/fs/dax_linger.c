@@ -125,11 +125,12 @@ static void dax_linger_start(struct dax_linger *linger)
  * Others who look for the inode meanwhile wait for the end of the scan, as they
  * would wait for the eviction.
  *
- * Context: i_lock held; dropped and, unless the inode is kept, taken again. May
- *	sleep, but not for anybody's page.
- * Return: true if the inode stays, without i_lock.
+ * Context: i_lock held; dropped and taken again. May sleep, but not for anybody's
+ *	page.
+ * Return: true if the inode stays: it has a reference again.
  */
 bool __dax_linger_inode(struct inode *inode)
+	__releases(&inode->i_lock) __acquires(&inode->i_lock)
 {
 	struct dax_linger *linger = NULL;
 	pgoff_t index = 0;
@@ -148,7 +149,6 @@ bool __dax_linger_inode(struct inode *inode)
 	/* As in unlock_new_inode(): who waits for I_WILL_FREE waits for this. */
 	smp_mb();
 	inode_wake_up_bit(inode, __I_NEW);
-	spin_unlock(&inode->i_lock);
 	dax_linger_start(linger);
 	return true;
 }

@@ -419,6 +419,7 @@ static bool layout_report_has(struct task_struct *process,
 	thread = find_lock_task_mm(process);
 	if (!thread)
 		return false;
+	__acquire(&thread->alloc_lock);	/* for sparse, which does not see it */
 	mm = thread->mm;
 	has = report->is_mm ? mm == report->key :
 		iterate_fd(thread->files, 0, layout_report_same, report->key);
