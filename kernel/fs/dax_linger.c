@@ -33,18 +33,22 @@
  * struct dax_linger - an inode that waits for the users of its pages
  * @list: in the list of all
  * @work: looks whether the wait is over
- * @inode: the inode; one reference, and one to its super block, are ours
+ * @inode: the inode; one reference is ours
+ * @sb: its super block; one active reference is ours, until it is only compared
  * @index: pages before this one are idle
  * @since: when it began, in jiffies
  * @told: the log knows
+ * @ending: @work is at its end, and must not be queued again
  */
 struct dax_linger {
 	struct list_head list;
 	struct delayed_work work;
 	struct inode *inode;
+	struct super_block *sb;
 	pgoff_t index;
 	unsigned long since;
 	bool told;
+	bool ending;
 };
 
 static LIST_HEAD(dax_lingering);
@@ -53,15 +57,20 @@ static struct workqueue_struct *dax_linger_wq;
 
 static void dax_linger_end(struct dax_linger *linger)
 {
-	struct super_block *sb = linger->inode->i_sb;
+	/* From here on nobody queues the item again; who just did is undone. */
+	spin_lock(&dax_linger_lock);
+	linger->ending = true;
+	spin_unlock(&dax_linger_lock);
+	cancel_delayed_work(&linger->work);
 
 	iput(linger->inode);
+	deactivate_super(linger->sb);
+
 	spin_lock(&dax_linger_lock);
 	list_del(&linger->list);
 	spin_unlock(&dax_linger_lock);
 	wake_up_var(&dax_lingering);
 	kfree(linger);
-	deactivate_super(sb);
 }
 
 /*
@@ -103,6 +112,7 @@ static struct dax_linger *dax_linger_alloc(struct inode *inode, pgoff_t index)
 	linger = kzalloc(sizeof(*linger), GFP_NOFS | __GFP_NOFAIL);
 	INIT_DELAYED_WORK(&linger->work, dax_linger_work);
 	linger->inode = inode;
+	linger->sb = inode->i_sb;
 	linger->index = index;
 	linger->since = jiffies;
 	return linger;
@@ -224,7 +234,7 @@ static int dax_linger_count(struct super_block *sb)
 
 	spin_lock(&dax_linger_lock);
 	list_for_each_entry(linger, &dax_lingering, list)
-		count += linger->inode->i_sb == sb;
+		count += linger->sb == sb;
 	spin_unlock(&dax_linger_lock);
 	return count;
 }
@@ -236,7 +246,7 @@ static bool dax_linger_hurry(struct super_block *sb)
 
 	spin_lock(&dax_linger_lock);
 	list_for_each_entry(linger, &dax_lingering, list) {
-		if (linger->inode->i_sb == sb)
+		if (linger->sb == sb && !linger->ending)
 			mod_delayed_work(dax_linger_wq, &linger->work, 0);
 	}
 	spin_unlock(&dax_linger_lock);
