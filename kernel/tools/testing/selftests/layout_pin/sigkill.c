@@ -347,7 +347,7 @@ TEST_F(layout, waiting_for_a_short_reference)
 	*self->memory = 'x';
 	ASSERT_EQ(0, short_reference(self->memory, fds));
 	pid = start_change(self->fd);
-	EXPECT_TRUE(sleeps_in(pid, "ext4_wait_dax_page", "xfs_wait_dax_page"));
+	EXPECT_TRUE(sleeps_in(pid, "_wait_dax_page", "layout_wait_schedule"));
 	kill(pid, SIGKILL);
 	EXPECT_TRUE(ends_within(pid, NULL, BOUND));
 	drop_reference(fds);
