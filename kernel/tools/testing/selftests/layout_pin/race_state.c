@@ -18,7 +18,9 @@ static const struct rule {
 	const char *name;
 	unsigned int must, may;
 } rules[NR_OPS] = {
-	[TAKE_LAYOUT]	= { "take a breakable lease", B(OK), B(IS_AGAIN) },
+	/* Not supported: somebody cloned it. */
+	[TAKE_LAYOUT]	= { "take a breakable lease", B(OK),
+			    B(IS_AGAIN) | B(IS_NOTSUPP) },
 	/* Busy: it is held as an exclusive one, and pinned. */
 	[TAKE_UNBREAK]	= { "take an unbreakable one", B(OK) | B(IS_AGAIN),
 			    B(IS_NOTSUPP) | B(IS_BUSY) },
