@@ -17,6 +17,7 @@
 #include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/layout_pin_compat.h>
+#include <linux/layout_wait.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -229,8 +230,8 @@ int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 	 * Also nfsd's: a break asks those that it finds when it begins, and
 	 * would wait for a newcomer that nobody asks.
 	 */
-	if ((fl->c.flc_flags & FL_LAYOUT) && ctx->flc_layout &&
-	    ctx->flc_layout->breakers)
+	if ((fl->c.flc_flags & FL_LAYOUT) &&
+	    layout_wait_closed(file_inode(fl->c.flc_file)))
 		return -EAGAIN;
 
 	list_for_each_entry(held, &ctx->flc_lease, c.flc_list) {

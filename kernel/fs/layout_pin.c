@@ -12,6 +12,7 @@
 #include <linux/fcntl.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/layout_wait.h>
 #include <linux/sched/signal.h>
 
 #include "layout_pin_internal.h"
@@ -85,35 +86,29 @@ int __layout_swap_check(struct inode *inode)
 	return busy ? -ETXTBSY : 0;
 }
 
-/* While there are breakers, no layout lease is granted. */
-static void layout_breaker(struct inode *inode, int by)
-{
-	struct file_lock_context *ctx = locks_inode_context(inode);
-
-	spin_lock(&ctx->flc_lock);
-	ctx->flc_layout->breakers += by;
-	spin_unlock(&ctx->flc_lock);
-}
-
-static int layout_break_leases(struct inode *inode, bool wait)
+/**
+ * layout_break_leases() - ask the holders of breakable leases to let go
+ * @inode: file that had a layout lease
+ * @wait: wait until they did, at most lease-break-time
+ *
+ * Return: 0, -EWOULDBLOCK if !@wait and some have not yet, -ERESTARTSYS, -ENOMEM.
+ */
+int layout_break_leases(struct inode *inode, bool wait)
 {
 	return __break_lease(inode, wait ? O_WRONLY : O_WRONLY | O_NONBLOCK,
 			     FL_LAYOUT | FL_LAYOUT_UNMAP);
 }
 
-int __layout_break(struct inode *inode, loff_t start, loff_t end, bool wait)
+static int layout_ask(struct inode *inode)
 {
-	int error;
+	int error = layout_break_leases(inode, false);
 
-	error = __layout_pin_check(inode, start, end);
-	if (error)
-		return error;
-	if (!wait)
-		return layout_break_leases(inode, false);
-	layout_breaker(inode, 1);
-	error = layout_break_leases(inode, true);
-	layout_breaker(inode, -1);
-	return error;
+	return error == -EWOULDBLOCK ? layout_wait_lease(inode) : error;
+}
+
+int __layout_break(struct inode *inode, loff_t start, loff_t end)
+{
+	return __layout_pin_check(inode, start, end) ?: layout_ask(inode);
 }
 EXPORT_SYMBOL_GPL(__layout_break);
 
@@ -141,17 +136,9 @@ int __layout_share_check(struct inode *inode, bool ask)
 }
 EXPORT_SYMBOL_GPL(__layout_share_check);
 
-int __layout_share(struct inode *inode, bool ask, bool wait)
+int __layout_share(struct inode *inode, bool ask)
 {
-	int error;
-
-	/* No lease comes between the look and the break. */
-	layout_breaker(inode, 1);
-	error = __layout_share_check(inode, ask);
-	if (!error)
-		error = layout_break_leases(inode, wait);
-	layout_breaker(inode, -1);
-	return error;
+	return __layout_share_check(inode, ask) ?: layout_ask(inode);
 }
 EXPORT_SYMBOL_GPL(__layout_share);
 
@@ -172,26 +159,6 @@ bool layout_may_ask(struct file *filp)
 		ns_capable_noaudit(&init_user_ns, CAP_LEASE);
 }
 EXPORT_SYMBOL_GPL(layout_may_ask);
-
-bool __layout_break_retry(struct inode *inode, int *error, bool *breaking)
-{
-	/*
-	 * Only once: while there are breakers no lease comes in. So if none is
-	 * left and the answer is the same, it is somebody else's.
-	 */
-	if (*error == -EWOULDBLOCK && !*breaking && layout_pin_inode(inode)) {
-		layout_breaker(inode, 1);
-		*breaking = true;
-		*error = signal_pending(current) ? -ERESTARTSYS :
-			layout_break_leases(inode, true);
-		if (!*error)
-			return true;
-	}
-	if (*breaking)
-		layout_breaker(inode, -1);
-	return false;
-}
-EXPORT_SYMBOL_GPL(__layout_break_retry);
 
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What fs/layout_lease.c (leases), fs/layout_pin.c (the check), layout_record.c
- * (records of pins), layout_owner.c (who for) and fs/proc/file_pins.c share.
+ * (records of pins), layout_owner.c (who for), layout_wait.c (who waits) and fs/proc/file_pins.c share.
  *
  * Locks:
  *	flc_lock of the inode (file_lock_context)
@@ -18,6 +18,10 @@
  *	the layout is under way. Dropping a lease does not take it, or nobody
  *	could let go of what a change waits for.
  *
+ * layout_closed_lock (global)
+ *	the files that a change of the layout waits for, see layout_wait.c. A leaf
+ *	inside flc_lock; empty list, no lock.
+ *
  * Order: mmap_lock (read) -> flc_lock -> layout_table_lock, and
  * i_rwsem -> invalidate_lock -> file_rwsem -> flc_lock. All are taken with interrupts on and
  * never under a page table lock or the lock of an xarray.
@@ -27,6 +31,7 @@
 
 #include <linux/interval_tree.h>
 #include <linux/layout_pin.h>
+#include <linux/layout_wait.h>
 #include <linux/path.h>
 #include <linux/pid.h>
 #include <linux/vaddr_pin.h>
@@ -35,13 +40,11 @@
  * struct layout_ctx - pins of one inode; hangs off its file_lock_context
  * @pins: records, by page offset
  * @links: who has this file pinned, by owner; under layout_table_lock
- * @breakers: how many wait for breakable leases; none is granted meanwhile
  * @nr_writable: records of memory that a device may write
  */
 struct layout_ctx {
 	struct rb_root_cached pins;
 	struct rb_root links;
-	unsigned int breakers;
 	unsigned long nr_writable;
 };
 
@@ -180,6 +183,9 @@ struct layout_link *layout_link_get(struct layout_ctx *lctx,
 struct layout_link *layout_link_put(struct layout_ctx *lctx,
 				    struct layout_link *link);
 void layout_link_free(struct layout_link *link);
+
+int layout_break_leases(struct inode *inode, bool wait);
+void layout_wait_close(struct layout_wait *wait, struct inode *inode);
 
 int layout_lease_parse(int arg, int rdlck, unsigned int *flags);
 bool layout_lease_conflict(unsigned int held, unsigned int asked);

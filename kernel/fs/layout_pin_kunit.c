@@ -10,6 +10,8 @@
 #include <linux/prandom.h>
 #include <linux/sizes.h>
 
+#include <linux/layout_wait.h>
+
 #include "layout_pin_internal.h"
 
 #define USER	(FL_LAYOUT | FL_LAYOUT_USER)
@@ -141,21 +143,34 @@ static void being_broken_keeps_layout_leases_away(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&nfsd, &plain));
 }
 
-/* A break that waits keeps out nfsd's layouts, too, which it would not recall. */
-static void waiting_break_keeps_layout_leases_away(struct kunit *test)
+/* A change that waits keeps out nfsd's layouts, too, which it would not recall. */
+static void waiting_change_keeps_layout_leases_away(struct kunit *test)
 {
 	static const unsigned int kinds[] = {
 		FL_LAYOUT, USER, USER | FL_UNBREAK,
 		USER | FL_UNBREAK | FL_EXCLUSIVE,
 	};
-	struct layout_ctx lctx = { .breakers = 1 };
+	struct layout_ctx lctx = { };
 	struct file_lock_context flctx = { .flc_layout = &lctx };
 	struct file_lease *fl = kunit_kzalloc(test, sizeof(*fl), GFP_KERNEL);
+	struct file *file = kunit_kzalloc(test, sizeof(*file), GFP_KERNEL);
+	struct inode *inode = kunit_kzalloc(test, sizeof(*inode), GFP_KERNEL);
+	struct layout_wait wait;
+	int error = -EAGAIN;
 	int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, fl);
+	KUNIT_ASSERT_NOT_NULL(test, file);
+	KUNIT_ASSERT_NOT_NULL(test, inode);
+	atomic_set(&inode->i_count, 2);
+	file->f_inode = inode;
+	fl->c.flc_file = file;
 	spin_lock_init(&flctx.flc_lock);
 	INIT_LIST_HEAD(&flctx.flc_lease);
+
+	layout_wait_begin(&wait, false);
+	KUNIT_EXPECT_EQ(test, layout_wait_lease(inode), -EAGAIN);
+	layout_wait_close(&wait, inode);
 	spin_lock(&flctx.flc_lock);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		fl->c.flc_flags = kinds[i];
@@ -163,10 +178,50 @@ static void waiting_break_keeps_layout_leases_away(struct kunit *test)
 	}
 	fl->c.flc_flags = FL_LEASE;
 	KUNIT_EXPECT_EQ(test, layout_lease_grant(&flctx, fl), 0);
-	lctx.breakers = 0;
+	spin_unlock(&flctx.flc_lock);
+
+	/* Nobody waits in a call that came through after all. */
+	error = 0;
+	KUNIT_EXPECT_FALSE(test, layout_wait_again(&wait, &error));
+	KUNIT_EXPECT_EQ(test, error, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&inode->i_count), 2);
+	spin_lock(&flctx.flc_lock);
 	fl->c.flc_flags = FL_LAYOUT;
 	KUNIT_EXPECT_EQ(test, layout_lease_grant(&flctx, fl), 0);
 	spin_unlock(&flctx.flc_lock);
+}
+
+static void only_the_outermost_call_waits(struct kunit *test)
+{
+	struct inode *inode = kunit_kzalloc(test, sizeof(*inode), GFP_KERNEL);
+	struct layout_wait outer, inner;
+	int error;
+
+	KUNIT_ASSERT_NOT_NULL(test, inode);
+	atomic_set(&inode->i_count, 2);
+	layout_wait_begin(&outer, true);
+	layout_wait_begin(&inner, false);
+	error = layout_wait_lease(inode);
+	KUNIT_EXPECT_EQ(test, error, -EAGAIN);
+	KUNIT_EXPECT_FALSE(test, layout_wait_again(&inner, &error));
+	KUNIT_EXPECT_EQ(test, error, -EAGAIN);
+	KUNIT_EXPECT_PTR_EQ(test, current->layout_wait, &outer);
+	/* And that one was told not to. */
+	KUNIT_EXPECT_FALSE(test, layout_wait_again(&outer, &error));
+	KUNIT_EXPECT_EQ(test, error, -EAGAIN);
+	KUNIT_EXPECT_NULL(test, current->layout_wait);
+	KUNIT_EXPECT_EQ(test, atomic_read(&inode->i_count), 2);
+}
+
+static void an_eagain_of_somebody_else_stands(struct kunit *test)
+{
+	struct layout_wait wait;
+	int error = -EAGAIN;
+
+	layout_wait_begin(&wait, false);
+	KUNIT_EXPECT_FALSE(test, layout_wait_again(&wait, &error));
+	KUNIT_EXPECT_EQ(test, error, -EAGAIN);
+	KUNIT_EXPECT_NULL(test, current->layout_wait);
 }
 
 /*
@@ -337,7 +392,9 @@ static struct kunit_case layout_pin_cases[] = {
 	KUNIT_CASE(grant_matrix_is_the_contract),
 	KUNIT_CASE(break_leaves_alone_what_it_should),
 	KUNIT_CASE(being_broken_keeps_layout_leases_away),
-	KUNIT_CASE(waiting_break_keeps_layout_leases_away),
+	KUNIT_CASE(waiting_change_keeps_layout_leases_away),
+	KUNIT_CASE(only_the_outermost_call_waits),
+	KUNIT_CASE(an_eagain_of_somebody_else_stands),
 	KUNIT_CASE(records_are_what_a_bitmap_says),
 	KUNIT_CASE(fallocate_ranges_cover_what_moves),
 	KUNIT_CASE(truncate_ranges_cover_what_is_freed),

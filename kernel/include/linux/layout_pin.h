@@ -15,8 +15,7 @@
  *				blocks of a whole file (reflink, swap, defrag);
  *	linux/layout_range.h	what range that is, for truncate and fallocate.
  *
- * What the VFS calls, after a file system answered -EWOULDBLOCK:
- *	layout_break_retry()	to wait without a lock, and try again.
+ * What waits for leases and pages, without a lock: linux/layout_wait.h.
  *
  * What a driver calls: linux/vaddr_pin.h.
  *
@@ -49,13 +48,12 @@ int layout_setlease(struct file *filp, int arg, struct file_lease **flp,
 		    void **priv);
 int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 		       void **priv, int (*allowed)(struct inode *inode));
-int __layout_break(struct inode *inode, loff_t start, loff_t end, bool wait);
-bool __layout_break_retry(struct inode *inode, int *error, bool *breaking);
+int __layout_break(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check_all(struct inode *inode);
 int __layout_swap_check(struct inode *inode);
 int __layout_share_check(struct inode *inode, bool ask);
-int __layout_share(struct inode *inode, bool ask, bool wait);
+int __layout_share(struct inode *inode, bool ask);
 bool layout_may_ask(struct file *filp);
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last);
 void __layout_pin_synced(struct inode *inode);
@@ -122,24 +120,20 @@ static inline int layout_swap_check(struct inode *inode)
  * @inode: file about to change
  * @start: first byte of the range, as for layout_pin_check()
  * @end: last byte of the range
- * @wait: false: answer -EWOULDBLOCK instead of waiting for a lease
  *
  * Refuses first, so that a doomed change signals nobody; then signals the
- * holders of breakable leases. A file system calls it with @wait false and the
- * inode lock held, which keeps new leases out, and hands -EWOULDBLOCK on to
- * its caller, which waits without a lock: the holders may have to write before
- * they let go. Says nothing about pins that come later: call
+ * holders of breakable leases. Does not wait for them, since they may have to
+ * write before they let go: hand -EAGAIN on to whoever called
+ * layout_wait_begin(). Says nothing about pins that come later: call
  * layout_pin_check() under the invalidate lock as well.
  *
- * Context: may sleep. With @wait, no lock of the inode held.
- * Return: 0, -ETXTBSY as layout_pin_check(), -EWOULDBLOCK if !@wait and there
- *	is a lease to wait for, -ERESTARTSYS if a signal came, -ENOMEM.
+ * Context: may sleep. The inode lock held, which keeps new leases out.
+ * Return: 0, -ETXTBSY as layout_pin_check(), -EAGAIN if there is a lease to wait
+ *	for, -ENOMEM.
  */
-static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
-			       bool wait)
+static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
 {
-	return layout_pin_inode(inode) ?
-		__layout_break(inode, start, end, wait) : 0;
+	return layout_pin_inode(inode) ? __layout_break(inode, start, end) : 0;
 }
 
 /**
@@ -164,33 +158,12 @@ static inline int layout_share_check(struct inode *inode, bool ask)
  * layout_share() - get layout leases out of the way of a sharing of blocks
  * @inode: one of the files
  * @ask: as for layout_share_check(), which it looks at first
- * @wait: as for layout_break()
  *
  * Context and return: as layout_break().
  */
-static inline int layout_share(struct inode *inode, bool ask, bool wait)
+static inline int layout_share(struct inode *inode, bool ask)
 {
-	return layout_pin_inode(inode) ? __layout_share(inode, ask, wait) : 0;
-}
-
-/**
- * layout_break_retry() - wait for the leases that stood against a change
- * @inode: the file
- * @error: what the file system answered; replaced if waiting fails
- * @breaking: state of the loop; false before the first try
- *
- * Meanwhile, and until the change was tried again, nobody is granted a layout
- * lease, so that the wait has an end: lease-break-time.
- *
- * Context: may sleep; no lock of the inode held.
- * Return: true if the change is to be tried again; false if @error stands.
- */
-static inline bool layout_break_retry(struct inode *inode, int *error,
-				      bool *breaking)
-{
-	if (likely(*error != -EWOULDBLOCK && !*breaking))
-		return false;
-	return __layout_break_retry(inode, error, breaking);
+	return layout_pin_inode(inode) ? __layout_share(inode, ask) : 0;
 }
 
 /**
@@ -361,8 +334,7 @@ static inline int layout_swap_check(struct inode *inode)
 	return 0;
 }
 
-static inline int layout_break(struct inode *inode, loff_t start, loff_t end,
-			       bool wait)
+static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
 {
 	return 0;
 }
@@ -372,7 +344,7 @@ static inline int layout_share_check(struct inode *inode, bool ask)
 	return 0;
 }
 
-static inline int layout_share(struct inode *inode, bool ask, bool wait)
+static inline int layout_share(struct inode *inode, bool ask)
 {
 	return 0;
 }
@@ -380,12 +352,6 @@ static inline int layout_share(struct inode *inode, bool ask, bool wait)
 static inline bool layout_may_ask(struct file *filp)
 {
 	return true;
-}
-
-static inline bool layout_break_retry(struct inode *inode, int *error,
-				      bool *breaking)
-{
-	return false;
 }
 
 static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,

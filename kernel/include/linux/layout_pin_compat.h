@@ -62,6 +62,12 @@ static inline bool layout_page_is_fsdax(const struct page *page)
 		layout_page_pgmap(page)->type == MEMORY_DEVICE_FS_DAX;
 }
 
+/* Does nobody but the file use this page of FS DAX? */
+static inline bool layout_page_idle(const struct page *page)
+{
+	return page_ref_count(page) == 1;
+}
+
 /* The page that is mapped for writing in an FS DAX mapping, or NULL. */
 static inline struct page *layout_pte_page(pte_t pte)
 {

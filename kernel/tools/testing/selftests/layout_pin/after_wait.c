@@ -2,12 +2,10 @@
 /*
  * What is so again after a wait for a breakable lease, and who has to wait for
  * one, or may make others lose theirs, at all.
- *
- * A holder is another process. It counts its signals, and lets go when the test
- * says so, not before: what is to happen during a wait has all the time it needs.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
+#include "asked_holder.h"
 #include "short_reference.h"
 #include "ext4_ioctl.h"
 #include <linux/fs.h>
@@ -20,60 +18,6 @@
 
 /* "At once", for a machine whose instructions are emulated. */
 #define AT_ONCE		2.0
-
-/* In memory that processes share: a handler may run at any time. */
-struct shared {
-	volatile int asked;
-	volatile int let_go;
-};
-
-static struct shared *shared;
-
-static void count_signal(int sig)
-{
-	shared->asked++;
-}
-
-static void keep_until_told(const char *path, int tell)
-{
-	int fd = open(path, O_RDONLY), error;
-
-	signal(SIGIO, count_signal);
-	error = set_lease(fd, F_LAYOUT);
-	if (write(tell, &error, sizeof(error)) < 0)
-		_exit(1);
-	while (!shared->let_go)
-		usleep(5000);
-	set_lease(fd, F_UNLCK);
-	for (;;)
-		pause();
-}
-
-/* A process that has F_LAYOUT on the file. */
-static struct holder hold(const char *path)
-{
-	struct holder holder = { };
-	int tell[2];
-
-	if (!shared)
-		shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	shared->asked = 0;
-	shared->let_go = 0;
-	if (pipe(tell))
-		return (struct holder){ .error = errno };
-	holder.pid = fork();
-	if (!holder.pid)
-		keep_until_told(path, tell[1]);
-	holder.error = hear(tell);
-	return holder;
-}
-
-static void wait_until_asked(void)
-{
-	while (!shared->asked)
-		usleep(1000);
-}
 
 static int punch(int fd, long at, long len)
 {
@@ -116,7 +60,7 @@ TEST_F(layout, fallocate_looks_again_at_immutable)
 	pid = fork();
 	if (!pid)
 		_exit(punch(self->fd, 0, self->unit));
-	wait_until_asked();
+	EXPECT_TRUE(is_asked());
 	EXPECT_EQ(0, set_flags(self->fd, flags | FS_IMMUTABLE_FL));
 	shared->let_go = 1;
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -139,7 +83,7 @@ TEST_F(layout, truncate_looks_again_at_append_only)
 	pid = fork();
 	if (!pid)
 		_exit(truncate(self->path, 0) ? errno : 0);
-	wait_until_asked();
+	EXPECT_TRUE(is_asked());
 	EXPECT_EQ(0, set_flags(self->fd, flags | FS_APPEND_FL));
 	shared->let_go = 1;
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -183,7 +127,7 @@ TEST_F(layout, nonblocking_open_does_not_wait)
 	EXPECT_EQ(-1, fd);
 	EXPECT_EQ(EAGAIN, errno);
 	EXPECT_GE(AT_ONCE, seconds() - start);
-	wait_until_asked();
+	EXPECT_TRUE(is_asked());
 	/* The descriptor of a regular file waits, as ever. */
 	fd = open(self->path, O_RDWR | O_NONBLOCK);
 	pid = fork();

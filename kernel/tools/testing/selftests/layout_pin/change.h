@@ -12,8 +12,10 @@
 
 /* "At once", for a machine whose instructions are emulated. */
 #define AT_ONCE		1.0
+#ifndef SOON
 /* Until the holder of a breakable lease was scheduled and let go. */
 #define SOON		5.0
+#endif
 
 /* There is a hole behind the four units, and some more of the file. */
 #define HOLE_AT(w)	((UNITS + 1) * (w)->unit)

@@ -131,6 +131,65 @@ TEST_F(layout, truncate_that_waits_while_the_device_goes)
 	come_back(_metadata, self);
 }
 
+static bool is_bound(const struct kind *kind)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/bus/nd/devices/namespace%c.0/driver",
+		 kind_device(kind)[9]);
+	return !access(path, F_OK);
+}
+
+/* Root asks for the removal, and thinks better of it: it goes on by itself. */
+static void killed_unbind(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(layout) *self)
+{
+	struct job gone;
+
+	gone = start(kind_driver(&self->kind, "unbind"));
+	EXPECT_EQ(RUNNING, wait_for(&gone, WAITS));
+	kill(gone.pid, SIGKILL);
+	EXPECT_EQ(BY_SIGNAL + SIGKILL, wait_for(&gone, SOON));
+	end_job(&gone);
+}
+
+static void gone_in_the_end(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(layout) *self)
+{
+	double until = seconds() + 2 * SOON;
+
+	while (is_bound(&self->kind) && seconds() < until)
+		usleep(20000);
+	EXPECT_FALSE(is_bound(&self->kind));
+	come_back(_metadata, self);
+	EXPECT_TRUE(is_bound(&self->kind));
+}
+
+TEST_F(layout, unbind_that_waits_for_a_pin_can_be_killed)
+{
+	struct pin p;
+
+	ASSERT_EQ(0, set_lease(self->fd, UNBREAK));
+	p = pin(self->memory, PAGE);
+	ASSERT_EQ(0, p.error);
+	let_go(self);
+	/* The child has the owner as well, until it is killed. */
+	killed_unbind(_metadata, self);
+	EXPECT_EQ(1, count_pins());
+	unpin(p);
+	gone_in_the_end(_metadata, self);
+}
+
+TEST_F(layout, unbind_that_waits_for_a_page_can_be_killed)
+{
+	int fds[2];
+
+	ASSERT_EQ(0, hold_page(self->memory, fds));
+	killed_unbind(_metadata, self);
+	drop_page(fds);
+	gone_in_the_end(_metadata, self);
+}
+
 /*
  * One file system over two devices: dm stays, one leg goes. Everything of the
  * other leg works on, and nothing of the gone one is looked at.

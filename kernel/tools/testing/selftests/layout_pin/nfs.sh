@@ -87,7 +87,7 @@ end_file_system()
 	umount "$work/server"
 }
 
-# Usage: hold BYTES: a new file that another process of the server holds.
+# Usage: hold BYTES|page: a new file that another process of the server holds.
 hold()
 {
 	let_go
@@ -97,6 +97,11 @@ hold()
 	"$hold_file" "$server" "$1" < "$work/input" > "$work/held" &
 	holder_pid=$!
 	exec 9> "$work/input"
+	wait_held
+}
+
+wait_held()
+{
 	for ((i = 0; i < 100; i++)); do
 		! grep -q held "$work/held" || return 0
 		kill -0 $holder_pid
@@ -176,7 +181,27 @@ once_let_go()
 	[ "$(stat -c %s "$server")" = 0 ]
 }
 
-[ -n "${TESTS-}" ] || echo "1..16"
+# The only thread of the server is asked to wait for the page, and does not.
+# shellcheck disable=SC2317
+no_thread_waits_for_a_page()
+{
+	local job
+
+	hold page
+	echo 1 > /proc/fs/nfsd/threads
+	timeout 60 truncate -s 0 "$client" &
+	job=$!
+	sleep 1
+	timeout 10 touch "$work/client/other"
+	kill -0 $job
+	let_go
+	wait $job
+	echo 2 > /proc/fs/nfsd/threads
+	[ "$(stat -c %s "$server")" = 0 ]
+	rm "$work/client/other"
+}
+
+[ -n "${TESTS-}" ] || echo "1..18"
 start_server
 for fs in ext4 xfs; do
 	start_file_system
@@ -191,6 +216,7 @@ for fs in ext4 xfs; do
 	check_fs writing_and_growing writing
 	let_go
 	check_fs truncate_once_let_go once_let_go
+	check_fs no_thread_waits_for_a_page no_thread_waits_for_a_page
 	end_file_system
 done
 [ -z "${TESTS-}" ] || echo "1..$number"

@@ -281,11 +281,6 @@ TEST_F(layout, changing_the_layout) { sweep(take_and_pin_one, change); }
 
 /* The places in which a victim sleeps, one after the other. */
 
-static void *truncate_in_a_thread(void *arg)
-{
-	return (void *)(long)(ftruncate(*(int *)arg, 0) ? errno : 0);
-}
-
 /* A change of the layout by a child, for which @fd was opened before. */
 static pid_t start_change(int fd)
 {
@@ -295,29 +290,6 @@ static pid_t start_change(int fd)
 		_exit(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				0, PAGE) ? errno : 0);
 	return pid;
-}
-
-TEST_F(layout, waiting_for_the_inode_to_take_a_lease)
-{
-	pthread_t thread;
-	int fds[2];
-	pid_t pid;
-
-	*self->memory = 'x';
-	ASSERT_EQ(0, short_reference(self->memory, fds));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, truncate_in_a_thread,
-				    &self->fd));
-	usleep(300000);
-	pid = fork();
-	if (!pid)
-		_exit(set_lease(self->fd, EXCLUSIVE));
-	EXPECT_TRUE(sleeps_in(pid, "layout_setlease", "rwsem_down_read"));
-	kill(pid, SIGKILL);
-	EXPECT_TRUE(ends_within(pid, NULL, BOUND));
-	EXPECT_EQ(0, count_locks("LAYOUT"));
-	drop_reference(fds);
-	pthread_join(thread, NULL);
-	EXPECT_TRUE(nothing_is_left(self));
 }
 
 TEST_F(layout, waiting_for_a_breakable_lease)
@@ -347,7 +319,7 @@ TEST_F(layout, waiting_for_a_short_reference)
 	*self->memory = 'x';
 	ASSERT_EQ(0, short_reference(self->memory, fds));
 	pid = start_change(self->fd);
-	EXPECT_TRUE(sleeps_in(pid, "_wait_dax_page", "layout_wait_schedule"));
+	EXPECT_TRUE(sleeps_in(pid, "layout_wait_", "layout_wait_"));
 	kill(pid, SIGKILL);
 	EXPECT_TRUE(ends_within(pid, NULL, BOUND));
 	drop_reference(fds);

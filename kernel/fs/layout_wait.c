@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who waits for a change of the layout, and for what; linux/layout_wait.h says
+ * why it is done in the outermost function of a system call.
+ *
+ * struct layout_wait belongs to the task whose current->layout_wait it is, and
+ * needs no lock. The files that somebody waits for are on a list of their own,
+ * under layout_closed_lock: a leaf, taken inside flc_lock.
+ */
+#include <linux/dax.h>
+#include <linux/filelock.h>
+#include <linux/fs.h>
+#include <linux/layout_pin.h>
+#include <linux/layout_pin_compat.h>
+#include <linux/layout_wait.h>
+#include <linux/memremap.h>
+#include <linux/sched/signal.h>
+#include <linux/wait_bit.h>
+
+#include "layout_pin_internal.h"
+
+/* How long at most for one page, before the whole call looks again. */
+#define LAYOUT_WAIT_PAGE	HZ
+
+/* How long a kernel thread waits for pages, which no signal reaches. */
+#define LAYOUT_WAIT_KTHREAD	(10 * HZ)
+
+/* That of threads that never wait, see layout_wait_never(). */
+static struct layout_wait layout_never_waits;
+
+static DEFINE_SPINLOCK(layout_closed_lock);
+static LIST_HEAD(layout_closed_files);
+
+/**
+ * layout_wait_closed() - does a change of this file's layout wait?
+ * @inode: file that a layout lease is asked for on
+ *
+ * Nobody would ask such a lease to go, since those that stood were asked before.
+ *
+ * Context: flc_lock held. Who waits is on the list before it looks for leases
+ *	once more, under flc_lock.
+ */
+bool layout_wait_closed(struct inode *inode)
+{
+	struct layout_closed *closed;
+	bool found = false;
+
+	if (list_empty(&layout_closed_files))
+		return false;
+	spin_lock(&layout_closed_lock);
+	list_for_each_entry(closed, &layout_closed_files, list)
+		found |= closed->inode == inode;
+	spin_unlock(&layout_closed_lock);
+	return found;
+}
+
+/**
+ * layout_wait_close() - grant no layout lease on a file until the call ended
+ * @wait: of the call
+ * @inode: the file
+ */
+void layout_wait_close(struct layout_wait *wait, struct inode *inode)
+{
+	struct layout_closed *closed = wait->closed;
+	int i;
+
+	for (i = 0; i < LAYOUT_WAIT_FILES; i++, closed++) {
+		if (closed->inode == inode)
+			return;
+		if (!closed->inode)
+			break;
+	}
+	/* No operation is of more files. */
+	if (WARN_ON_ONCE(i == LAYOUT_WAIT_FILES))
+		return;
+	ihold(inode);
+	closed->inode = inode;
+	spin_lock(&layout_closed_lock);
+	list_add(&closed->list, &layout_closed_files);
+	spin_unlock(&layout_closed_lock);
+}
+
+static void layout_wait_end(struct layout_wait *wait)
+{
+	struct layout_closed *closed = wait->closed;
+	int i;
+
+	current->layout_wait = NULL;
+	for (i = 0; i < LAYOUT_WAIT_FILES && closed->inode; i++, closed++) {
+		spin_lock(&layout_closed_lock);
+		list_del(&closed->list);
+		spin_unlock(&layout_closed_lock);
+		iput(closed->inode);
+	}
+}
+
+/* Who notes here, or NULL; the first that is noted is waited for first. */
+static struct layout_wait *layout_wait_current(void)
+{
+	struct layout_wait *wait = current->layout_wait;
+
+	return wait && wait != &layout_never_waits && !wait->inode ? wait : NULL;
+}
+
+/**
+ * layout_wait_lease() - there are leases to wait for; they were asked to go
+ * @inode: the file
+ *
+ * Context: any lock may be held.
+ * Return: -EAGAIN, for the caller to hand on.
+ */
+int layout_wait_lease(struct inode *inode)
+{
+	struct layout_wait *wait = layout_wait_current();
+
+	if (wait) {
+		ihold(inode);
+		wait->inode = inode;
+		wait->page = NULL;
+	}
+	return -EAGAIN;
+}
+
+/**
+ * layout_wait_page() - a page of the range is in use
+ * @inode: the file
+ * @page: the page
+ * @start: first byte of the range
+ * @end: last byte of it
+ *
+ * Context: what keeps the page the file's is held, and any other lock may be.
+ * Return: -EAGAIN, for the caller to hand on, or 0 if nobody waits further out:
+ *	the caller is to wait here.
+ */
+int layout_wait_page(struct inode *inode, struct page *page, loff_t start,
+		     loff_t end)
+{
+	struct layout_wait *wait = layout_wait_current();
+	struct dev_pagemap *pgmap;
+
+	if (!current->layout_wait)
+		return 0;
+	if (!wait)
+		return -EAGAIN;
+	pgmap = get_dev_pagemap(page_to_pfn(page), NULL);
+	if (!pgmap)
+		return 0;
+	ihold(inode);
+	wait->inode = inode;
+	wait->page = page;
+	wait->pgmap = pgmap;
+	wait->start = start;
+	wait->end = end;
+	return -EAGAIN;
+}
+
+/*
+ * Nobody wakes the waiter when a long-term pin arrives, and that page will not be
+ * idle for hours: so look now and then. Nor if the page goes to another file,
+ * which nothing keeps it from here: so end after a while, to look again. The
+ * device is held, so that the page can be looked at.
+ */
+static int layout_wait_idle(struct layout_wait *wait, struct inode *inode)
+{
+	unsigned long end = jiffies + LAYOUT_WAIT_PAGE;
+	struct page *page = wait->page;
+
+	return ___wait_var_event(&page->_refcount,
+			layout_page_idle(page) || time_after(jiffies, end) ||
+			layout_pin_check(inode, wait->start, wait->end),
+			TASK_INTERRUPTIBLE, 0, 0, schedule_timeout(HZ / 10));
+}
+
+static bool layout_wait_expired(const struct layout_wait *wait)
+{
+	return (current->flags & PF_KTHREAD) &&
+		time_after(jiffies, wait->since + LAYOUT_WAIT_KTHREAD);
+}
+
+static int layout_wait_for(struct layout_wait *wait, struct inode *inode)
+{
+	if (wait->nonblock)
+		return -EAGAIN;
+	if (signal_pending(current))
+		return -ERESTARTSYS;
+	if (!wait->page)
+		return layout_break_leases(inode, true);
+	return layout_wait_expired(wait) ? -EAGAIN :
+		layout_wait_idle(wait, inode);
+}
+
+static void layout_wait_forget(struct layout_wait *wait)
+{
+	struct inode *inode = wait->inode;
+
+	if (wait->page)
+		put_dev_pagemap(wait->pgmap);
+	wait->inode = NULL;
+	iput(inode);
+}
+
+bool __layout_wait_again(struct layout_wait *wait, int *error)
+{
+	bool again = false;
+
+	if (!wait->since)
+		wait->since = jiffies ?: 1;
+	if (wait->inode) {
+		/* Somebody in between may have done without, as a copy does. */
+		if (*error < 0) {
+			layout_wait_close(wait, wait->inode);
+			*error = layout_wait_for(wait, wait->inode);
+			again = !*error;
+		}
+		layout_wait_forget(wait);
+	}
+	if (!again)
+		layout_wait_end(wait);
+	return again;
+}
+EXPORT_SYMBOL_GPL(__layout_wait_again);
+
+/**
+ * layout_wait_never() - this thread waits for no lease and no page
+ *
+ * For a server's threads, of which there are few, and which no signal reaches:
+ * -EAGAIN is an answer that its clients understand.
+ */
+void layout_wait_never(void)
+{
+	current->layout_wait = &layout_never_waits;
+}
+EXPORT_SYMBOL_GPL(layout_wait_never);
