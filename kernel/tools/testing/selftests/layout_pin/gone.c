@@ -186,6 +186,9 @@ TEST_F(layout, unbind_that_waits_for_a_page_can_be_killed)
 
 	ASSERT_EQ(0, hold_page(self->memory, fds));
 	killed_unbind(_metadata, self);
+	/* Nobody knows of a pipe; of the file he does. */
+	EXPECT_EQ(0, system("dmesg | tail -20 | "
+			    "grep -q 'removal of the memory.*page.*inode.*, file'"));
 	drop_page(fds);
 	gone_in_the_end(_metadata, self);
 }

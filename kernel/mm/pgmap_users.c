@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who uses FS DAX pages whose memmap is about to go.
+ *
+ * References that get_user_pages() takes on such pages are not counted in
+ * pgmap->ref, and outlive mappings and even the file system. Once the pgmap is
+ * dead no new one can come, and those that are there are waited for: they would
+ * be put in a memmap that is gone.
+ *
+ * From then on a page no longer tells its file, since a file system does not look
+ * at pages whose pgmap is dead, even when it forgets an inode. So files are noted
+ * before. The notes belong to the task that removes the memory. No locks, but RCU
+ * and i_lock for the name of a file.
+ */
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "pgmap_users.h"
+
+#define PGMAP_USERS	8	/* whose files are noted; others go without */
+
+/**
+ * struct pgmap_users - files of pages that were in use
+ * @nr: how many are noted
+ * @user: which page, and what to call its file
+ */
+struct pgmap_users {
+	int nr;
+	struct {
+		unsigned long pfn;
+		char file[80];
+	} user[PGMAP_USERS];
+};
+
+/* An inode is freed by RCU, after its pages have been told. */
+static void pgmap_name_file(struct page *page, char *name, size_t size)
+{
+	struct address_space *mapping;
+	struct dentry *dentry;
+	struct inode *inode;
+
+	rcu_read_lock();
+	mapping = READ_ONCE(page->mapping);
+	if (!mapping || (unsigned long)mapping & PAGE_MAPPING_FLAGS) {
+		rcu_read_unlock();
+		return;
+	}
+	inode = mapping->host;
+	spin_lock(&inode->i_lock);
+	dentry = hlist_entry_safe(inode->i_dentry.first, struct dentry,
+				  d_u.d_alias);
+	if (dentry)
+		snprintf(name, size, " of inode %lu on %s, %pd", inode->i_ino,
+			 inode->i_sb->s_id, dentry);
+	else
+		snprintf(name, size, " of inode %lu on %s, deleted",
+			 inode->i_ino, inode->i_sb->s_id);
+	spin_unlock(&inode->i_lock);
+	rcu_read_unlock();
+}
+
+/**
+ * pgmap_users_note() - note the files of pages that are in use
+ * @users: notes to go on with, or NULL
+ * @pgmap: the memory, still alive
+ * @first: first page frame of a range of it
+ * @end: the one behind the last
+ *
+ * Context: may sleep.
+ * Return: notes, to be freed with kfree(); NULL if no page is in use, if this is
+ *	other memory than that of FS DAX, or if there is no memory for notes.
+ */
+struct pgmap_users *pgmap_users_note(struct pgmap_users *users,
+				     struct dev_pagemap *pgmap,
+				     unsigned long first, unsigned long end)
+{
+	unsigned long pfn;
+
+	if (pgmap->type != MEMORY_DEVICE_FS_DAX)
+		return NULL;
+	for (pfn = first; pfn < end; pfn++) {
+		struct page *page = pfn_to_page(pfn);
+
+		if (!(pfn % PTRS_PER_PTE))
+			cond_resched();
+		if (page_ref_count(page) <= 1)
+			continue;
+		if (!users)
+			users = kzalloc(sizeof(*users), GFP_KERNEL);
+		if (!users || users->nr == PGMAP_USERS)
+			break;
+		users->user[users->nr].pfn = pfn;
+		pgmap_name_file(page, users->user[users->nr].file,
+				sizeof(users->user[0].file));
+		users->nr++;
+	}
+	return users;
+}
+
+static const char *pgmap_users_file(const struct pgmap_users *users,
+				    unsigned long pfn)
+{
+	int i;
+
+	for (i = 0; users && i < users->nr; i++)
+		if (users->user[i].pfn == pfn)
+			return users->user[i].file;
+	return "";
+}
+
+/**
+ * pgmap_users_wait() - wait until nobody uses the pages
+ * @users: notes of pgmap_users_note(), or NULL
+ * @pgmap: the memory, dead by now
+ * @first: first page frame of a range of it
+ * @end: the one behind the last
+ *
+ * The log says at once, and every ten seconds, for which page of which file.
+ *
+ * Context: sleeps for as long as there are users. What removes persistent memory
+ *	is a thread of its own, see drivers/nvdimm/unbind.c.
+ */
+void pgmap_users_wait(const struct pgmap_users *users,
+		      struct dev_pagemap *pgmap, unsigned long first,
+		      unsigned long end)
+{
+	bool told = false;
+	unsigned long pfn;
+
+	if (pgmap->type != MEMORY_DEVICE_FS_DAX)
+		return;
+	for (pfn = first; pfn < end; pfn++) {
+		struct page *page = pfn_to_page(pfn);
+
+		while (!wait_var_event_timeout(&page->_refcount,
+					       page_ref_count(page) <= 1,
+					       told ? 10 * HZ : 1)) {
+			pr_warn("memremap: removal of the memory at %#llx waits for a user of its page %lu%s, such as direct I/O, a pipe or a socket\n",
+				(u64)PFN_PHYS(first), pfn - first,
+				pgmap_users_file(users, pfn));
+			told = true;
+		}
+		if (!(pfn % PTRS_PER_PTE))
+			cond_resched();
+	}
+}
