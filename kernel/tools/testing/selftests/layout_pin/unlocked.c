@@ -105,11 +105,12 @@ static int freeze_and_thaw(const char *dir)
 	return ioctl(fd, FITHAW, 0) ? errno : 0;
 }
 
+/* What is there already, or there were nothing to dedupe. */
 static int write_elsewhere(const char *path)
 {
 	int fd = open(path, O_RDWR);
 
-	return pwrite(fd, "w", 1, 2 * PAGE) == 1 ? 0 : errno;
+	return pwrite(fd, "k", 1, 2 * PAGE) == 1 ? 0 : errno;
 }
 
 /* The errno of what somebody else does meanwhile, RUNNING if he had to wait. */
