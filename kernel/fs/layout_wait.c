@@ -39,6 +39,7 @@ static LIST_HEAD(layout_closed_files);
  *
  * Context: flc_lock held. Who waits is on the list before it looks for leases
  *	once more, under flc_lock.
+ * Return: true if no layout lease is to be granted.
  */
 bool layout_wait_closed(struct inode *inode)
 {
