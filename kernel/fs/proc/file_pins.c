@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /proc/<pid>/file_pins: the files of which a process holds pages pinned for a
- * device, by the descriptor or the mapping through which it holds them.
+ * device, by the descriptor, the mapping or the registered file of an io_uring
+ * through which it holds them.
  *
  * Only reads: paths are collected and referenced by layout_owner_paths(), some
  * at a time, and printed without a lock.
@@ -9,6 +10,9 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
+#include <linux/io_uring_types.h>
+#include <linux/layout_pin_compat.h>
 #include <linux/mm.h>
 #include <linux/proc_fs.h>
 #include <linux/ptrace.h>
@@ -50,62 +54,102 @@ static void file_pins_show_paths(struct seq_file *m, void *key,
 	}
 }
 
-static void file_pins_show_owner(struct seq_file *m, struct file *file)
-{
-	seq_file_path(m, file, FILE_PINS_ESCAPE);
-	seq_putc(m, '\n');
-	file_pins_show_paths(m, file, "\t");
-}
-
-/*
- * Note that an owner is shown. The reference to it goes to @shown: without one
- * its address could be another file's before the mappings are looked at.
+/**
+ * struct file_pins_met - what a reader has met
+ * @owners: those that it has shown
+ * @rings: each io_uring, which may have owners as its registered files
  *
- * Return: 0, -EBUSY if it was noted before, or another reason.
+ * By address, and referenced: without a reference it could be that of another
+ * file before the reader is through.
  */
-static int file_pins_note(struct xarray *shown, struct file *file)
+struct file_pins_met {
+	struct xarray owners;
+	struct xarray rings;
+};
+
+/* Note a file that was met, maybe before. The reference to it goes to @files. */
+static int file_pins_note(struct xarray *files, struct file *file, gfp_t gfp)
 {
-	int error = xa_insert(shown, (unsigned long)file, file, GFP_KERNEL);
+	int error = xa_insert(files, (unsigned long)file, file, gfp);
 
 	if (error)
 		fput(file);
-	return error;
+	return error == -EBUSY ? 0 : error;
+}
+
+static void file_pins_forget(struct xarray *files)
+{
+	unsigned long index;
+	struct file *file;
+
+	xa_for_each(files, index, file)
+		fput(file);
+	xa_destroy(files);
+}
+
+/*
+ * Show a file of the process if it is an owner, and note what it is. @how the
+ * process has it is NULL for the descriptor @fd. Takes the reference.
+ */
+static int file_pins_meet(struct seq_file *m, struct file *file, const char *how,
+			  unsigned int fd, struct file_pins_met *met)
+{
+	int error = 0;
+
+	if (io_is_uring_fops(file))
+		error = file_pins_note(&met->rings, get_file(file), GFP_KERNEL);
+	if (error || !layout_owner_known(file)) {
+		fput(file);
+		return error;
+	}
+	if (how)
+		seq_puts(m, how);
+	else
+		seq_printf(m, "%u", fd);
+	seq_puts(m, ": ");
+	seq_file_path(m, file, FILE_PINS_ESCAPE);
+	seq_putc(m, '\n');
+	file_pins_show_paths(m, file, "\t");
+	return file_pins_note(&met->owners, file, GFP_KERNEL);
 }
 
 /* Each descriptor of an owner has its line, also two of one owner. */
 static int file_pins_show_fds(struct seq_file *m, struct task_struct *task,
-			      struct xarray *shown)
+			      struct file_pins_met *met)
 {
 	struct file *file;
 	unsigned int fd;
-	int error;
+	int error = 0;
 
-	for (fd = 0;; fd++) {
+	for (fd = 0; !error; fd++) {
 		rcu_read_lock();
 		file = task_lookup_next_fdget_rcu(task, &fd);
 		rcu_read_unlock();
 		if (!file)
-			return 0;
-		if (layout_owner_known(file)) {
-			seq_printf(m, "%u: ", fd);
-			file_pins_show_owner(m, file);
-			error = file_pins_note(shown, file);
-			if (error && error != -EBUSY)
-				return error;
-		} else {
-			fput(file);
-		}
+			break;
+		error = file_pins_meet(m, file, NULL, fd, met);
 		cond_resched();
 	}
+	return error;
+}
+
+/* Is it to be looked at, and was not yet? */
+static bool file_pins_is_new(struct file *file, struct file_pins_met *met)
+{
+	if (layout_owner_known(file) &&
+	    !xa_load(&met->owners, (unsigned long)file))
+		return true;
+	return io_is_uring_fops(file) &&
+		!xa_load(&met->rings, (unsigned long)file);
 }
 
 /*
- * The next owner that is mapped at *@addr or above, referenced, and not shown
- * yet; NULL if there is none. *@addr becomes the end of its mapping.
+ * The next owner or ring that is mapped at *@addr or above, referenced, and was
+ * not met yet; NULL if there is none. *@addr becomes the end of its mapping.
  */
 static struct file *file_pins_next_mapped(struct mm_struct *mm,
 					  unsigned long *addr,
-					  struct xarray *shown)
+					  struct file_pins_met *met)
 {
 	VMA_ITERATOR(vmi, mm, *addr);
 	struct vm_area_struct *vma;
@@ -114,8 +158,7 @@ static struct file *file_pins_next_mapped(struct mm_struct *mm,
 	if (mmap_read_lock_killable(mm))
 		return ERR_PTR(-EINTR);
 	for_each_vma(vmi, vma) {
-		if (!vma->vm_file || !layout_owner_known(vma->vm_file) ||
-		    xa_load(shown, (unsigned long)vma->vm_file))
+		if (!vma->vm_file || !file_pins_is_new(vma->vm_file, met))
 			continue;
 		file = get_file(vma->vm_file);
 		*addr = vma->vm_end;
@@ -131,22 +174,108 @@ static struct file *file_pins_next_mapped(struct mm_struct *mm,
  * with no descriptor. Printed without mmap_lock, which a path has no need of.
  */
 static int file_pins_show_mapped(struct seq_file *m, struct mm_struct *mm,
-				 struct xarray *shown)
+				 struct file_pins_met *met)
 {
 	unsigned long addr = 0;
 	struct file *file;
 	int error;
 
-	for (;;) {
-		file = file_pins_next_mapped(mm, &addr, shown);
+	do {
+		file = file_pins_next_mapped(mm, &addr, met);
 		if (IS_ERR_OR_NULL(file))
 			return PTR_ERR_OR_ZERO(file);
-		seq_puts(m, "vma: ");
-		file_pins_show_owner(m, file);
-		error = file_pins_note(shown, file);
-		if (error)
-			return error;
+		error = file_pins_meet(m, file, "vma", 0, met);
+	} while (!error);
+	return error;
+}
+
+/* Note the rings that a thread has without a descriptor. Under RCU. */
+static int file_pins_find_rings(struct task_struct *thread,
+				struct file_pins_met *met)
+{
+	struct file *ring;
+	int i, error = 0;
+
+	for (i = 0; i < IO_RINGFD_REG_MAX && !error; i++) {
+		ring = io_uring_ring_at(thread, i);
+		if (!ring || !layout_file_get(ring))
+			continue;
+		if (ring == io_uring_ring_at(thread, i))
+			error = file_pins_note(&met->rings, ring, GFP_ATOMIC);
+		else
+			fput(ring);
 	}
+	return error;
+}
+
+/*
+ * The registered file at an index, referenced, if it is an owner that was not
+ * shown yet. A look without a reference first: they may be a million.
+ */
+static struct file *file_pins_registered(struct file *ring, unsigned int index,
+					 struct file_pins_met *met)
+{
+	struct file *file;
+
+	rcu_read_lock();
+	file = io_uring_file_at(ring, index);
+	if (file && (!layout_owner_known(file) ||
+		     xa_load(&met->owners, (unsigned long)file) ||
+		     !layout_file_get(file)))
+		file = NULL;
+	if (file && file != io_uring_file_at(ring, index)) {
+		fput(file);
+		file = NULL;
+	}
+	rcu_read_unlock();
+	return file;
+}
+
+/* No lock of a ring is taken, since its user may keep that for long. */
+static int file_pins_show_ring(struct seq_file *m, struct file *ring,
+			       struct file_pins_met *met)
+{
+	unsigned int i, nr = io_uring_nr_files(ring);
+	struct file *file;
+	int error = 0;
+
+	for (i = 0; i < nr && !error; i++) {
+		file = file_pins_registered(ring, i, met);
+		if (file)
+			error = file_pins_meet(m, file, "io_uring", 0, met);
+		if (fatal_signal_pending(current))
+			error = -EINTR;
+		cond_resched();
+	}
+	return error;
+}
+
+/*
+ * A process may have an owner as a registered file of an io_uring, and the ring
+ * by descriptor, mapped, or registered with one of its threads. The rings of the
+ * first two kinds are noted already.
+ */
+static int file_pins_show_rings(struct seq_file *m, struct task_struct *task,
+				bool whole, struct file_pins_met *met)
+{
+	struct task_struct *thread;
+	unsigned long index;
+	struct file *ring;
+	int error = 0;
+
+	rcu_read_lock();
+	for_each_thread(task, thread) {
+		if (whole || thread == task)
+			error = file_pins_find_rings(thread, met);
+		if (error)
+			break;
+	}
+	rcu_read_unlock();
+	xa_for_each(&met->rings, index, ring) {
+		if (!error)
+			error = file_pins_show_ring(m, ring, met);
+	}
+	return error;
 }
 
 /*
@@ -173,30 +302,44 @@ static struct task_struct *file_pins_task(struct inode *inode)
 	return task;
 }
 
+/* Of the process, that is, and not of one of its threads? */
+static bool file_pins_whole(struct inode *inode)
+{
+	return pid_has_task(proc_pid(inode), PIDTYPE_TGID);
+}
+
+static int file_pins_show_task(struct seq_file *m, struct task_struct *task,
+			       bool whole, struct file_pins_met *met)
+{
+	int error = file_pins_show_fds(m, task, met);
+	struct mm_struct *mm = get_task_mm(task);
+
+	if (!error && mm)
+		error = file_pins_show_mapped(m, mm, met);
+	if (!error)
+		error = file_pins_show_rings(m, task, whole, met);
+	if (!error && mm)
+		file_pins_show_paths(m, mm, "");
+	if (mm)
+		mmput(mm);
+	return error;
+}
+
 static int file_pins_show(struct seq_file *m, void *v)
 {
-	struct task_struct *task = file_pins_task(m->private);
-	struct mm_struct *mm;
-	struct xarray shown;
-	unsigned long index;
-	struct file *file;
+	struct inode *inode = m->private;
+	struct task_struct *task = file_pins_task(inode);
+	struct file_pins_met met;
 	int error;
 
 	if (!task)
 		return -ESRCH;
-	xa_init(&shown);
-	error = file_pins_show_fds(m, task, &shown);
-	mm = error ? NULL : get_task_mm(task);
-	if (mm) {
-		error = file_pins_show_mapped(m, mm, &shown);
-		if (!error)
-			file_pins_show_paths(m, mm, "");
-		mmput(mm);
-	}
+	xa_init(&met.owners);
+	xa_init(&met.rings);
+	error = file_pins_show_task(m, task, file_pins_whole(inode), &met);
 	put_task_struct(task);
-	xa_for_each(&shown, index, file)
-		fput(file);
-	xa_destroy(&shown);
+	file_pins_forget(&met.owners);
+	file_pins_forget(&met.rings);
 	return error;
 }
 

@@ -5,31 +5,8 @@
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
+#include "file_pins.h"
 #include <pthread.h>
-#include <sys/syscall.h>
-
-#define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
-#define OWNER		"/sys/kernel/debug/gup_test"
-
-static char text[4096];
-
-static const char *read_file(const char *path)
-{
-	int fd = open(path, O_RDONLY);
-	ssize_t size, all = 0;
-
-	while (fd >= 0 && (size = read(fd, text + all, sizeof(text) - 1 - all)) > 0)
-		all += size;
-	if (fd >= 0)
-		close(fd);
-	text[all] = 0;
-	return fd < 0 ? strerror(errno) : text;
-}
-
-static const char *file_pins(void)
-{
-	return read_file("/proc/self/file_pins");
-}
 
 TEST_F(layout, empty_without_pins)
 {
@@ -174,11 +151,8 @@ TEST_F(layout, readable_where_fdinfo_is)
 
 static void *read_of_thread(void *want)
 {
-	char path[64];
-
-	sprintf(path, "/proc/%d/task/%ld/file_pins", getpid(),
-		syscall(SYS_gettid));
-	return (void *)(long)strcmp(want, read_file(path));
+	return (void *)(long)strcmp(want, file_pins_of_thread(getpid(),
+							      gettid()));
 }
 
 TEST_F(layout, each_thread_has_the_file)
@@ -206,8 +180,7 @@ TEST_F(layout, kernel_threads_and_the_dead_are_no_error)
 	EXPECT_STREQ("", read_file("/proc/2/file_pins"));
 	while (waitid(P_PID, pid, &(siginfo_t){ }, WEXITED | WNOWAIT))
 		;
-	sprintf(text, "/proc/%d/file_pins", pid);
-	EXPECT_STREQ("", read_file(strdup(text)));
+	EXPECT_STREQ("", file_pins_of(pid));
 	waitpid(pid, NULL, 0);
 }
 

@@ -6,37 +6,12 @@
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
+#include "file_pins.h"
 #include "rdma_loop.h"
 #include <linux/fs.h>
 #include <pthread.h>
 
-#define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
-#define SHARED		(F_LAYOUT | F_UNBREAK)
-#define OWNER		"/sys/kernel/debug/gup_test"
 #define MANY		150	/* more than the kernel looks at in one go */
-
-static char text[1 << 16];
-
-static const char *read_file(const char *path)
-{
-	int fd = open(path, O_RDONLY);
-	ssize_t size, all = 0;
-
-	while (fd >= 0 && (size = read(fd, text + all, sizeof(text) - 1 - all)) > 0)
-		all += size;
-	if (fd >= 0)
-		close(fd);
-	text[all] = 0;
-	return fd < 0 ? strerror(errno) : text;
-}
-
-static const char *file_pins_of(pid_t pid)
-{
-	char path[64];
-
-	sprintf(path, "/proc/%d/file_pins", pid);
-	return read_file(path);
-}
 
 /* An RDMA context that lives in the mapped memory of its queues, and only there. */
 static int hold_by_mapping(const char *path)
@@ -73,7 +48,7 @@ TEST_F(layout, owner_that_is_only_mapped_is_shown)
 	EXPECT_EQ(ETXTBSY, ftruncate(self->fd, 0) ? errno : 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
-	EXPECT_STREQ("", file_pins_of(getpid()));
+	EXPECT_STREQ("", file_pins());
 }
 
 /* Descriptor and mappings of one owner: one line for the descriptor. */
@@ -87,7 +62,7 @@ TEST_F(layout, owner_with_a_descriptor_is_not_shown_as_mapped)
 	ASSERT_EQ(0, loop_register(&loop, self->memory));
 	sprintf(want, "%d: /dev/infiniband/uverbs0\n\t%s\n",
 		loop.context->cmd_fd, self->path);
-	EXPECT_STREQ(want, file_pins_of(getpid()));
+	EXPECT_STREQ(want, file_pins());
 	loop_close(&loop);
 }
 
@@ -152,7 +127,7 @@ TEST_F(layout, backslash_in_a_path_can_be_read_back)
 	ASSERT_EQ(0, p.error);
 	sprintf(want, "%d: " OWNER "\n\t%s/back\\134012\\012slash\n", p.fd,
 		kind_dir(&self->kind));
-	EXPECT_STREQ(want, file_pins_of(getpid()));
+	EXPECT_STREQ(want, file_pins());
 	unpin(p);
 	rename(path, self->path);
 }
@@ -217,11 +192,11 @@ TEST_F(layout, many_files_are_each_shown_once)
 	}
 	ASSERT_EQ(0, pin_with(p.fd, memory, MANY * PAGE, PIN_WRITE | PIN_FAST));
 	ASSERT_EQ(0, start_counting());
-	EXPECT_STREQ(want, file_pins_of(getpid()));
+	EXPECT_STREQ(want, file_pins());
 	EXPECT_GE(64, stop_counting(&nr));
 	EXPECT_LE(MANY / 64, nr);
 	unpin(p);
-	EXPECT_STREQ("", file_pins_of(getpid()));
+	EXPECT_STREQ("", file_pins());
 	munmap(memory, MANY * PAGE);
 	for (i = 0; i < MANY; i++) {
 		close(fd[i]);
