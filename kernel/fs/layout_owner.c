@@ -232,19 +232,30 @@ void layout_link_free(struct layout_link *link)
 }
 
 /**
+ * layout_owner_number() - the number of an owner, as in the table of all records
+ * @key: an open file that the caller holds
+ *
+ * Return: the number, or 0 if nothing is pinned through it.
+ */
+u64 layout_owner_number(void *key)
+{
+	struct layout_owner *owner;
+	u64 number;
+
+	rcu_read_lock();
+	owner = layout_owner_find(key);
+	number = owner && !RB_EMPTY_ROOT(&owner->links) ? owner->number : 0;
+	rcu_read_unlock();
+	return number;
+}
+
+/**
  * layout_owner_known() - is anything pinned through this?
  * @key: an open file or an mm that the caller holds
  */
 bool layout_owner_known(void *key)
 {
-	struct layout_owner *owner;
-	bool known;
-
-	rcu_read_lock();
-	owner = layout_owner_find(key);
-	known = owner && !RB_EMPTY_ROOT(&owner->links);
-	rcu_read_unlock();
-	return known;
+	return layout_owner_number(key);
 }
 
 /*

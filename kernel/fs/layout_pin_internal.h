@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What fs/layout_lease.c (leases), fs/layout_pin.c (the check), layout_record.c
- * (records of pins), layout_owner.c (who for), layout_wait.c (who waits) and fs/proc/file_pins.c share.
+ * (records of pins), layout_owner.c (who for), layout_report.c (what is told of
+ * them), layout_wait.c (who waits) and fs/proc/file_pins.c share.
  *
  * Locks:
  *	flc_lock of the inode (file_lock_context)
@@ -172,6 +173,7 @@ struct layout_spare {
 	struct layout_owner *owner;
 };
 
+extern struct list_head layout_table;
 extern spinlock_t layout_table_lock;
 
 int layout_spare_link(struct layout_spare *spare);
@@ -205,6 +207,7 @@ struct layout_cursor {
 };
 
 /* Paths of the files pinned through an owner, for /proc. */
+u64 layout_owner_number(void *key);
 bool layout_owner_known(void *key);
 unsigned int layout_owner_paths(void *key, struct layout_cursor *cursor,
 				struct path *paths, unsigned int room);

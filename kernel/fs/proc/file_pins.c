@@ -343,6 +343,22 @@ static int file_pins_show(struct seq_file *m, void *v)
 	return error;
 }
 
+/**
+ * proc_show_pin_owner() - for fdinfo: the number of an owner
+ * @m: the text
+ * @file: any open file
+ *
+ * With it the owner is found in the table in debugfs, where others of the same
+ * path may be. Who pins nothing through a file sees no change.
+ */
+void proc_show_pin_owner(struct seq_file *m, struct file *file)
+{
+	u64 number = layout_owner_number(file);
+
+	if (number)
+		seq_printf(m, "pin_owner:\t%llu\n", number);
+}
+
 /* As /proc/<pid>/fdinfo: who may look into the process, when it is opened. */
 static int file_pins_open(struct inode *inode, struct file *file)
 {

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is told of pins: the log of a device that cannot go away, and the table of
+ * all records in debugfs. Both read the table of records under its lock.
+ */
+#include <linux/debugfs.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "layout_pin_internal.h"
+
+/* Processes that a report names. */
+#define LAYOUT_REPORT_MAX	8
+
+/**
+ * struct layout_report - what is said of a device that cannot go away
+ * @key: owner of a pin, as in struct layout_owner; only compared, since the last
+ *	reference to what it is must not be ours: the caller's task work, which
+ *	would then end the owner, runs after the wait for it
+ * @is_mm: kind of owner
+ * @device: name of the file system's device
+ * @file: name of a pinned file
+ * @path: where the owner's path is in @buffer, or what else it is
+ * @processes: who has the owner, as numbers
+ * @buffer: for the path
+ */
+struct layout_report {
+	void *key;
+	bool is_mm;
+	char device[32];
+	char file[NAME_MAX + 1];
+	const char *path;
+	char processes[LAYOUT_REPORT_MAX * 12 + sizeof(" and others")];
+	char buffer[PATH_MAX];
+};
+
+/* Find a pin that keeps @pgmap, and copy what is to be said of it. */
+static bool layout_report_pin(struct layout_report *report,
+			      struct dev_pagemap *pgmap)
+{
+	struct layout_owner *owner;
+	struct layout_pin *pin;
+	bool found = false;
+
+	spin_lock(&layout_table_lock);
+	list_for_each_entry(pin, &layout_table, table) {
+		if (!pin->link || pin->pgmap != pgmap)
+			continue;
+		owner = pin->link->owner;
+		report->key = owner->key;
+		report->is_mm = owner->is_mm;
+		strscpy(report->device, pin->link->inode->i_sb->s_id);
+		snprintf(report->file, sizeof(report->file), "%pd",
+			 pin->link->path.dentry);
+		if (owner->is_mm)
+			report->path = "memory of a process";
+		else if (owner->key)	/* detached under this lock */
+			report->path = file_path(owner->key, report->buffer,
+						 sizeof(report->buffer));
+		else
+			report->path = "closed owner";
+		if (IS_ERR(report->path))
+			report->path = "owner";
+		found = true;
+		break;
+	}
+	spin_unlock(&layout_table_lock);
+	return found;
+}
+
+static int layout_report_same(const void *key, struct file *file,
+			      unsigned int fd)
+{
+	return file == key && layout_owner_known(file);
+}
+
+/* Is an owner mapped? Somebody else may have the lock for long: do not wait. */
+static bool layout_report_mapped(struct mm_struct *mm, const void *key)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+	bool found = false;
+
+	if (!mmap_read_trylock(mm))
+		return false;
+	for_each_vma(vmi, vma) {
+		found = vma->vm_file &&
+			layout_report_same(key, vma->vm_file, 0);
+		if (found)
+			break;
+	}
+	mmap_read_unlock(mm);
+	return found;
+}
+
+/* Has a process the owner: as its memory, in its descriptor table or mapped? */
+static bool layout_report_has(struct task_struct *process,
+			      const struct layout_report *report)
+{
+	struct task_struct *thread;
+	struct mm_struct *mm;
+	bool has;
+
+	if (process->flags & PF_KTHREAD)
+		return false;
+	/* The first thread may have ended. */
+	thread = find_lock_task_mm(process);
+	if (!thread)
+		return false;
+	__acquire(&thread->alloc_lock);	/* for sparse, which does not see it */
+	mm = thread->mm;
+	has = report->is_mm ? mm == report->key :
+		iterate_fd(thread->files, 0, layout_report_same, report->key);
+	if (has || report->is_mm) {
+		task_unlock(thread);
+		return has;
+	}
+	mmget(mm);
+	task_unlock(thread);
+	has = layout_report_mapped(mm, report->key);
+	/* Not here: what is mapped would be put by the caller's task work. */
+	mmput_async(mm);
+	return has;
+}
+
+/* The next process, referenced, from a number on that is in the initial namespace. */
+static struct task_struct *layout_report_next(int *nr)
+{
+	struct task_struct *process = NULL;
+	struct pid *pid;
+
+	rcu_read_lock();
+	while (!process) {
+		pid = find_ge_pid(*nr, &init_pid_ns);
+		if (!pid)
+			break;
+		*nr = pid_nr(pid) + 1;
+		process = pid_task(pid, PIDTYPE_TGID);
+	}
+	if (process)
+		get_task_struct(process);
+	rcu_read_unlock();
+	return process;
+}
+
+/* No lock is held from one process to the next, since there may be many. */
+static void layout_report_processes(struct layout_report *report)
+{
+	struct task_struct *process;
+	int nr = 1, found = 0;
+	size_t len = 0;
+
+	while (report->key && found <= LAYOUT_REPORT_MAX &&
+	       !fatal_signal_pending(current)) {
+		process = layout_report_next(&nr);
+		if (!process)
+			break;
+		if (layout_report_has(process, report)) {
+			if (found++ < LAYOUT_REPORT_MAX)
+				len += scnprintf(report->processes + len,
+						 sizeof(report->processes) - len,
+						 " %d", nr - 1);
+			else
+				strlcat(report->processes, " and others",
+					sizeof(report->processes));
+		}
+		put_task_struct(process);
+		cond_resched();
+	}
+	if (!found)
+		strscpy(report->processes, " none");
+}
+
+/**
+ * layout_pin_report() - log who keeps a device from going away
+ * @pgmap: the device's memory
+ *
+ * Names one owner, and the processes that have it: those are what to end. Who
+ * pinned may be gone, or have let go long ago.
+ *
+ * Context: may sleep.
+ */
+void layout_pin_report(struct dev_pagemap *pgmap)
+{
+	struct layout_report *report = kzalloc(sizeof(*report), GFP_KERNEL);
+
+	if (!report)
+		return;
+	if (layout_report_pin(report, pgmap)) {
+		layout_report_processes(report);
+		pr_warn("layout_pin: removal of %s waits for %s, which pinned %s; processes that have it:%s\n",
+			report->device, report->path, report->file,
+			report->processes);
+	}
+	kfree(report);
+}
+
+/* Text of a link, as much as is kept from one record to the next. */
+#define LAYOUT_TAIL_MAX		512
+
+/**
+ * struct layout_reader - a reader of the table
+ * @place: a record of its own, without a link, that keeps its place. A position in
+ *	numbers would cost a walk from the start for each piece that is read, and
+ *	lose a place for each record that goes meanwhile.
+ * @link: number of the link that was shown last, 0 for none
+ * @len: of the text in @tail
+ * @tail: what its record's line ended in: mostly the next one's ends in the same,
+ *	and paths are what takes time. Not kept where the lock is dropped, since
+ *	files may be renamed.
+ */
+struct layout_reader {
+	struct layout_pin place;
+	u64 link;
+	size_t len;
+	char tail[LAYOUT_TAIL_MAX];
+};
+
+static void *layout_table_from(struct list_head *at)
+{
+	while (!list_is_head(at, &layout_table)) {
+		if (list_entry(at, struct layout_pin, table)->link)
+			return at;
+		at = at->next;
+	}
+	return NULL;
+}
+
+static void *layout_table_start(struct seq_file *m, loff_t *pos)
+	__acquires(&layout_table_lock)
+{
+	struct layout_reader *reader = m->private;
+
+	spin_lock(&layout_table_lock);
+	reader->link = 0;
+	if (!*pos)
+		list_move(&reader->place.table, &layout_table);
+	return layout_table_from(reader->place.table.next);
+}
+
+static void *layout_table_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	struct list_head *at = v;
+
+	++*pos;
+	return layout_table_from(at->next);
+}
+
+static void layout_table_stop(struct seq_file *m, void *v)
+	__releases(&layout_table_lock)
+{
+	struct layout_reader *reader = m->private;
+
+	list_move_tail(&reader->place.table, v ?: &layout_table);
+	spin_unlock(&layout_table_lock);
+}
+
+static void layout_table_show_link(struct seq_file *m, struct layout_link *link)
+{
+	struct layout_owner *owner = link->owner;
+
+	seq_put_decimal_ull(m, " owner ", owner->number);
+	seq_putc(m, ' ');
+	if (owner->is_mm)
+		seq_puts(m, "mm");
+	else if (owner->key)
+		seq_file_path(m, owner->key, " \t\n\\");
+	else
+		seq_puts(m, "closed");
+	seq_puts(m, " file ");
+	seq_path(m, &link->path, " \t\n\\");
+	seq_putc(m, '\n');
+}
+
+/* One line: file as in /proc/locks, byte range, who pinned it when, and paths. */
+static int layout_table_show(struct seq_file *m, void *v)
+{
+	struct layout_pin *pin = list_entry(v, struct layout_pin, table);
+	struct layout_reader *reader = m->private;
+	dev_t dev = pin->link->inode->i_sb->s_dev;
+	size_t start;
+
+	seq_put_hex_ll(m, NULL, MAJOR(dev), 2);
+	seq_put_hex_ll(m, ":", MINOR(dev), 2);
+	seq_put_decimal_ull(m, ":", pin->link->inode->i_ino);
+	seq_put_decimal_ull(m, " ", (u64)pin->it.start << PAGE_SHIFT);
+	seq_put_decimal_ull(m, "-", (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1);
+	seq_put_decimal_ll(m, " pid ", pid_nr(pin->lease->holder));
+	seq_put_decimal_ll(m, " since ", pin->since);
+	if (reader->link == pin->link->number) {
+		seq_write(m, reader->tail, reader->len);
+		return 0;
+	}
+	start = m->count;
+	layout_table_show_link(m, pin->link);
+	reader->len = m->count - start;
+	reader->link = 0;
+	if (!seq_has_overflowed(m) && reader->len <= sizeof(reader->tail)) {
+		memcpy(reader->tail, m->buf + start, reader->len);
+		reader->link = pin->link->number;
+	}
+	return 0;
+}
+
+static const struct seq_operations layout_table_sops = {
+	.start	= layout_table_start,
+	.next	= layout_table_next,
+	.stop	= layout_table_stop,
+	.show	= layout_table_show,
+};
+
+static int layout_table_open(struct inode *inode, struct file *file)
+{
+	struct layout_reader *reader;
+
+	reader = __seq_open_private(file, &layout_table_sops, sizeof(*reader));
+	if (!reader)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&reader->place.table);
+	return 0;
+}
+
+static int layout_table_release(struct inode *inode, struct file *file)
+{
+	struct seq_file *m = file->private_data;
+	struct layout_reader *reader = m->private;
+
+	spin_lock(&layout_table_lock);
+	list_del(&reader->place.table);
+	spin_unlock(&layout_table_lock);
+	return seq_release_private(inode, file);
+}
+
+static const struct file_operations layout_table_fops = {
+	.owner		= THIS_MODULE,
+	.open		= layout_table_open,
+	.read		= seq_read,
+	.llseek		= seq_lseek,
+	.release	= layout_table_release,
+};
+
+static int __init layout_report_init(void)
+{
+	struct dentry *dir = debugfs_create_dir("layout_pin", NULL);
+
+	debugfs_create_file("pins", 0400, dir, NULL, &layout_table_fops);
+	return 0;
+}
+late_initcall(layout_report_init);
