@@ -46,6 +46,12 @@ struct mount {
 	const char *target;
 };
 
+/* Owner number @number has this paragraph of file_pins, and so no other. */
+struct claim {
+	unsigned int table;
+	uint64_t number;
+};
+
 /* A descriptor for, or a mapping of, a file. */
 struct open_file {
 	struct file *file;
@@ -64,6 +70,7 @@ struct process {
 	double start;			/* seconds since boot */
 	const char *command;		/* or NULL */
 	struct list opens;		/* struct open_file, by path */
+	struct list claims;
 };
 
 /* One line of a file_pins: a file pinned through a descriptor or by the mm. */
@@ -75,27 +82,29 @@ struct pin {
 	const char *path;
 };
 
-/* One line of the table in debugfs. */
-struct region {
-	struct file *file;
-	const char *owner;		/* path, "mm" or "closed" */
-	const char *path;
-	uint64_t first, last;		/* bytes */
-	pid_t pid;			/* which pinned */
-	double since;			/* seconds since boot */
+/* Bytes of a file. */
+struct range {
+	uint64_t first, last;
 };
 
 /* The regions of one process, owner and file. */
 struct group {
-	struct region *one;		/* any of them */
-	size_t start, nr;		/* in the list of regions */
+	const char *raw;		/* as the lines of the table end */
+	const char *owner;		/* path, "mm" or "closed" */
+	const char *path;
+	struct file *file;
+	pid_t pid;			/* which pinned */
+	uint64_t number;		/* of the owner; 0: unknown */
+	struct range *ranges;		/* one for each region */
+	size_t nr, max;
 	uint64_t bytes;
-	double since;			/* the oldest */
+	uint64_t end;			/* behind the last one */
+	double since;			/* the oldest, in seconds since boot */
 	unsigned int table;		/* where it was last met */
-	bool exact;			/* its process has the owner open */
+	bool certain;			/* whose it is */
 	bool shown;
 	bool counted;			/* of a path's first group only: */
-	size_t nr_rest;			/* those that are not exact, of which */
+	size_t nr_rest;			/* those that are not certain, of which */
 	struct group *rest;		/* this is one */
 };
 
@@ -114,6 +123,7 @@ struct row {
 	struct process *process;	/* NULL: in no descriptor table */
 	int fd;				/* or an FD_ constant */
 	const char *owner;		/* NULL: a lease without pins */
+	uint64_t number;		/* of the owner; 0: unknown */
 	const char *path;		/* NULL: unknown */
 	struct file *file;
 	struct lease *lease;		/* or NULL */
@@ -137,10 +147,11 @@ struct snapshot {
 	bool rdma_read;			/* how many memory regions there are */
 	unsigned int unreadable;	/* processes */
 	void *files, *paths, *processes;	/* of tsearch(3) */
-	struct list pins, regions, groups, leases, mounts, mrs, rows;
+	struct list pins, groups, leases, mounts, mrs, rows;
 };
 
 /* lspins-util.c */
+void keep_node(void *node);
 void list_add(struct list *list, void *item);
 void list_sort(struct list *list, compare_fn compare);
 size_t list_find(const struct list *list, const void *key, compare_fn compare);
@@ -167,6 +178,9 @@ const char *process_dir(struct snapshot *snap, const struct process *process);
 bool process_since(const struct process *process, double since);
 const char *process_user(struct snapshot *snap, const struct process *process);
 void processes_read(struct snapshot *snap);
+uint64_t pin_number(const struct pin *pin);
+bool pin_may_be(const struct pin *pin, uint64_t number);
+void pin_is(struct snapshot *snap, const struct pin *pin, uint64_t number);
 
 /* lspins-open.c */
 void process_opens(struct snapshot *snap, struct process *process);
@@ -178,9 +192,9 @@ bool fd_has_lease(struct snapshot *snap, const struct process *process,
 
 /* lspins-region.c */
 void regions_read(struct snapshot *snap);
-int region_compare(const void *a, const void *b);
 struct group *group_find(struct snapshot *snap, const struct pin *pin);
 void groups_mark(struct snapshot *snap);
+void groups_free(struct snapshot *snap);
 char *group_ranges(struct snapshot *snap, const struct group *group,
 		   char between);
 

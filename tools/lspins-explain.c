@@ -265,18 +265,35 @@ static void tell_group(struct snapshot *snap, const struct group *group)
 	       date ? ")" : "");
 }
 
+/* Where others of the same path have the file pinned, too, which one this is. */
+static const char *owner_number(const struct story *story, const struct row *row)
+{
+	size_t i;
+
+	for (i = 0; i < story->pins.nr; i++) {
+		const struct row *other = story->pins.item[i];
+
+		if (row->number && other->number && row->number != other->number &&
+		    *row->owner == '/' && !strcmp(row->owner, other->owner))
+			return snap_printf(story->snap, " (owner %" PRIu64 ")",
+					   row->number);
+	}
+	return "";
+}
+
 /* Pins that no descriptor table shows: only who made them is known. */
 static void tell_unseen(struct story *story, const struct row *row)
 {
 	struct snapshot *snap = story->snap;
-	struct process *pinner = process_get(snap, row->group->one->pid);
+	struct process *pinner = process_get(snap, row->group->pid);
 	bool alive = process_since(pinner, row->group->since);
 	bool closed = !strcmp(row->owner, "closed");
 
-	printf("%s pinned through %s%s.\n", alive ?
+	printf("%s pinned through %s%s%s.\n", alive ?
 	       capital(snap, who(snap, pinner)) :
 	       snap_printf(snap, "Process %d", pinner->pid),
 	       closed ? "what is closed now" : printable(snap, row->owner),
+	       owner_number(story, row),
 	       alive ? "" : "; the process has ended");
 	tell_group(snap, row->group);
 	if (closed) {
@@ -313,8 +330,8 @@ static void tell_pin(struct story *story, const struct row *row)
 	struct snapshot *snap = story->snap;
 	const struct process *process = row->process;
 
-	printf("%s has pins through %s.\n", capital(snap, who(snap, process)),
-	       through(snap, row));
+	printf("%s has pins through %s%s.\n", capital(snap, who(snap, process)),
+	       through(snap, row), owner_number(story, row));
 	if (row->group)
 		tell_group(snap, row->group);
 	else
@@ -332,7 +349,7 @@ static void tell_pin(struct story *story, const struct row *row)
 static uint64_t pins_end(const struct story *story)
 {
 	uint64_t end = 0;
-	size_t i, j;
+	size_t i;
 
 	for (i = 0; i < story->pins.nr; i++) {
 		const struct group *group =
@@ -340,12 +357,8 @@ static uint64_t pins_end(const struct story *story)
 
 		if (!group)
 			return 0;
-		for (j = group->start; j < group->start + group->nr; j++) {
-			const struct region *region = story->snap->regions.item[j];
-
-			if (region->last + 1 > end)
-				end = region->last + 1;
-		}
+		if (group->end > end)
+			end = group->end;
 	}
 	return end;
 }

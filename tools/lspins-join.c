@@ -62,25 +62,27 @@ static void set_lease(struct snapshot *snap, struct row *row, pid_t pid)
 static void add_pin(struct snapshot *snap, struct pin *pin)
 {
 	struct group *group = group_find(snap, pin);
-	struct row *row = add_row(snap, pin->process, group ? group->one->file :
+	struct row *row = add_row(snap, pin->process, group ? group->file :
 				  pin_file(snap, pin));
 
 	row->fd = pin->fd;
 	row->owner = pin->owner;
 	row->path = pin->path;
 	row->group = group;
-	set_lease(snap, row, group ? group->one->pid : pin->process->pid);
+	row->number = group ? group->number : pin_number(pin);
+	set_lease(snap, row, group ? group->pid : pin->process->pid);
 }
 
 static void add_group(struct snapshot *snap, struct group *group)
 {
-	struct row *row = add_row(snap, NULL, group->one->file);
+	struct row *row = add_row(snap, NULL, group->file);
 
-	row->owner = group->one->owner;
-	row->path = group->one->path;
+	row->owner = group->owner;
+	row->path = group->path;
 	row->group = group;
-	process_identify(snap, process_get(snap, group->one->pid));
-	set_lease(snap, row, group->one->pid);
+	row->number = group->number;
+	process_identify(snap, process_get(snap, group->pid));
+	set_lease(snap, row, group->pid);
 }
 
 static void add_lease(struct snapshot *snap, struct lease *lease)
@@ -106,6 +108,8 @@ static int row_compare(const void *a, const void *b)
 	order = x->owner ? strcmp(x->owner, y->owner) : 0;
 	if (!order)
 		order = strcmp(x->path ? x->path : "", y->path ? y->path : "");
+	if (!order && x->number != y->number)
+		order = x->number < y->number ? -1 : 1;
 	if (!order && x->file->ino != y->file->ino)
 		order = x->file->ino < y->file->ino ? -1 : 1;
 	return order;
@@ -187,26 +191,22 @@ struct snapshot *snapshot_take(const char *root)
 	return snap;
 }
 
-static void keep(void *node)
-{
-	(void)node;
-}
-
-static void free_opens(void *node)
+static void free_process(void *node)
 {
 	free(((struct process *)node)->opens.item);
+	free(((struct process *)node)->claims.item);
 }
 
 void snapshot_free(struct snapshot *snap)
 {
-	struct list * const lists[] = { &snap->pins, &snap->regions,
-		&snap->groups, &snap->leases, &snap->mounts, &snap->mrs,
-		&snap->rows };
+	struct list * const lists[] = { &snap->pins, &snap->groups,
+		&snap->leases, &snap->mounts, &snap->mrs, &snap->rows };
 	size_t i;
 
-	tdestroy(snap->files, keep);
-	tdestroy(snap->paths, keep);
-	tdestroy(snap->processes, free_opens);
+	tdestroy(snap->files, keep_node);
+	tdestroy(snap->paths, keep_node);
+	tdestroy(snap->processes, free_process);
+	groups_free(snap);
 	for (i = 0; i < sizeof(lists) / sizeof(*lists); i++)
 		free(lists[i]->item);
 	obstack_free(&snap->memory, NULL);

@@ -184,10 +184,74 @@ static bool parse_owner(char *line, struct pin *owner)
 	return true;
 }
 
+static void claim(struct snapshot *snap, struct process *process,
+		  unsigned int table, uint64_t number)
+{
+	struct claim *claim = snap_alloc(snap, sizeof(*claim));
+
+	*claim = (struct claim){ .table = table, .number = number };
+	list_add(&process->claims, claim);
+}
+
+/* The number of an owner by its descriptor; not every kernel tells it. */
+static uint64_t descriptor_number(struct snapshot *snap, struct process *process,
+				  int fd)
+{
+	char *text = read_text(snap, snap_printf(snap, "%s/fdinfo/%d",
+						 process_dir(snap, process), fd));
+
+	text = text ? strstr(text, "\npin_owner:") : NULL;
+	return text ? strtoull(text + strlen("\npin_owner:"), NULL, 10) : 0;
+}
+
+/* Which owner a line belongs to; 0 if that is not known. */
+uint64_t pin_number(const struct pin *pin)
+{
+	const struct list *claims = &pin->process->claims;
+	const struct claim *claim;
+	size_t i;
+
+	for (i = 0; i < claims->nr; i++) {
+		claim = claims->item[i];
+		if (claim->table == pin->table)
+			return claim->number;
+	}
+	return 0;
+}
+
+/*
+ * What a process has without a descriptor is shown once, and not if it has one. So it
+ * is no owner that another paragraph has.
+ */
+bool pin_may_be(const struct pin *pin, uint64_t number)
+{
+	const struct list *claims = &pin->process->claims;
+	uint64_t own = pin_number(pin);
+	size_t i;
+
+	if (own)
+		return own == number;
+	if (pin->fd != FD_VMA && pin->fd != FD_IO_URING)
+		return true;
+	for (i = 0; i < claims->nr; i++)
+		if (((struct claim *)claims->item[i])->number == number)
+			return false;
+	return true;
+}
+
+/* The other lines of the paragraph are of that owner, then. */
+void pin_is(struct snapshot *snap, const struct pin *pin, uint64_t number)
+{
+	if (number && (pin->fd == FD_VMA || pin->fd == FD_IO_URING) &&
+	    !pin_number(pin))
+		claim(snap, pin->process, pin->table, number);
+}
+
 static void parse_pins(struct snapshot *snap, struct process *process, char *text)
 {
 	static unsigned int table;
 	struct pin owner = { .process = process, .owner = "mm", .fd = FD_MM };
+	uint64_t number;
 	struct pin *pin;
 	char *line;
 
@@ -195,6 +259,10 @@ static void parse_pins(struct snapshot *snap, struct process *process, char *tex
 	while ((line = strsep(&text, "\n"))) {
 		if (parse_owner(line, &owner)) {
 			owner.table = ++table;
+			number = owner.fd < 0 ? 0 :
+				 descriptor_number(snap, process, owner.fd);
+			if (number)
+				claim(snap, process, owner.table, number);
 			continue;
 		}
 		if (*line == '/' && owner.fd != FD_MM) {

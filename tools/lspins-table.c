@@ -15,7 +15,8 @@
 enum column {
 	COL_COMMAND, COL_PID, COL_USER, COL_OWNER, COL_PATH, COL_INODE,
 	COL_MAJMIN, COL_FSTYPE, COL_MOUNT, COL_LEASE, COL_STATE, COL_PINNED,
-	COL_REGIONS, COL_RANGES, COL_SINCE, COL_PINNER, COL_RDMA, COL_MRS,
+	COL_REGIONS, COL_RANGES, COL_SINCE, COL_PINNER, COL_OWNERID, COL_RDMA,
+	COL_MRS,
 	NR_COLUMNS
 };
 
@@ -58,6 +59,8 @@ static const struct {
 		"when the oldest region was pinned" },
 	[COL_PINNER] = { "PINNER", 5, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER,
 		"process that pinned, which may have ended" },
+	[COL_OWNERID] = { "OWNERID", 2, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER,
+		"number of the owner, which is its own since boot" },
 	[COL_RDMA] = { "RDMA", 4, 0, SCOLS_JSON_STRING,
 		"RDMA device of the owner" },
 	[COL_MRS] = { "MRS", 3, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER,
@@ -154,7 +157,7 @@ static const char *group_cell(struct snapshot *snap, const struct group *group,
 	case COL_SINCE:
 		return time_text(snap, group->since);
 	case COL_PINNER:
-		return snap_printf(snap, "%d", group->one->pid);
+		return snap_printf(snap, "%d", group->pid);
 	default:
 		return NULL;
 	}
@@ -202,6 +205,9 @@ static const char *cell(struct snapshot *snap, const struct row *row,
 		return row->lease ? lease_kind_name(row->lease) : NULL;
 	case COL_STATE:
 		return row->lease ? lease_state_name(row->lease) : NULL;
+	case COL_OWNERID:
+		return row->number ? snap_printf(snap, "%" PRIu64, row->number) :
+		       NULL;
 	case COL_RDMA:
 		return rdma_device(snap, row->owner);
 	case COL_MRS:

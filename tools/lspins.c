@@ -228,7 +228,7 @@ static bool target_wanted(const struct options *opt, const struct row *row)
 /* Pins that no process shows are of the process that made them. */
 static bool pid_wanted(const struct options *opt, const struct row *row)
 {
-	pid_t pid = row->process ? row->process->pid : row->group->one->pid;
+	pid_t pid = row->process ? row->process->pid : row->group->pid;
 	size_t i;
 
 	for (i = 0; i < opt->pids.nr; i++)

@@ -379,11 +379,49 @@ t_reading_costs_by_the_file_not_by_the_region()
 	echo "lspins with $regions: $(milliseconds lspins) ms" >&2
 }
 
+# One range: bytes that records share are counted once.
+t_many_records()
+{
+	local records=255997
+	! is_debug_kernel || records=1000
+	mounted ext4
+	sysctl -qw vm.max_map_count=$((records + 1000))
+	start held walk-pins records "$file" "$records"
+	[ "$(wc -l < "$pins")" = "$records" ]
+	[ "$(lspins -rnbo PID,OWNERID,REGIONS,PINNED,RANGES "$file")" = \
+		"$pid $(owner_number "$pid") $records 4194304 0-4194303" ]
+	echo "$records records: cat $(milliseconds cat "$pins") ms," \
+		"lspins $(milliseconds lspins) ms" >&2
+}
+
+# Usage: owner_number PID [FD]: as fdinfo has it, of the only owner or of that one.
+owner_number()
+{
+	grep -h ^pin_owner: "/proc/$1/fdinfo/"${2+"$2"} -r | cut -f 2
+}
+
+# The younger one has the lower descriptor, so that their order is no help.
+t_two_owners_of_one_process_stay_apart()
+{
+	mounted ext4
+	start held walk-pins two "$file"
+	lspins -rnbo OWNER,PINNED,RANGES,OWNERID "$file" > "$work/listed"
+	diff "$work/listed" - <<-LISTED
+		3:/sys/kernel/debug/gup_test 8192 4096-12287 $(owner_number "$pid" 3)
+		9:/sys/kernel/debug/gup_test 4096 0-4095 $(owner_number "$pid" 9)
+		10:/sys/kernel/debug/gup_test 4096 0-4095 $(owner_number "$pid" 9)
+	LISTED
+	[ "$(owner_number "$pid" 3)" -gt "$(owner_number "$pid" 9)" ]
+	has "descriptor 3, .* \\(owner $(owner_number "$pid" 3)\\)" \
+		lspins --explain "$file"
+}
+
 tests=(named_and_ended passed_context_names_the_second
 	passed_open_file_names_the_second user_ends_his_own
 	user_ends_the_second_of_his_own stranger_is_told_of_more
 	stranger_who_sees_no_process_is_told_of_more readable_as_fdinfo_is
 	locks_and_table_name_the_holder trace_cmd_shows_the_events
+	two_owners_of_one_process_stay_apart many_records
 	a_thousand_processes_within_a_second
 	reading_costs_by_the_file_not_by_the_region)
 selected=()

@@ -9,6 +9,11 @@
  *						one of FILES files in DIR
  *	walk-pins regions DIR FILES N		N regions of a page, of FILES files
  *						in DIR, in one RDMA context
+ *	walk-pins two FILE			two owners: 9 and 10, of the first page,
+ *						and then 3, of the two pages behind it
+ *	walk-pins records FILE N		N records by one registration, of a
+ *						mapping that goes through FILE page
+ *						by page backwards
  *
  * OWNER is rdma, a context of the first RDMA device, or gup, an open gup_test. Each
  * takes the layout leases it needs, says what it did, and waits to be killed.
@@ -176,6 +181,40 @@ static void regions(const char *dir, int files, int nr)
 	say("held");
 }
 
+static void two(const char *path)
+{
+	size_t size;
+	char *memory = leased(path, &size);
+
+	if (dup2(pin_by("gup", memory, PAGE), 9) != 9 || dup2(9, 10) != 10)
+		err(1, "dup2");
+	closefrom(11);
+	close_range(3, 8, 0);
+	if (pin_by("gup", memory + PAGE, 2 * PAGE) != 3)
+		errx(1, "not descriptor 3");
+	say("held");
+}
+
+/* One VMA for each page: vm.max_map_count has to allow that many. */
+static void records(const char *path, long nr)
+{
+	size_t size;
+	char *memory = leased(path, &size), *area;
+	long i, pages = size / PAGE;
+	int fd = open(path, O_RDWR);
+
+	munmap(memory, size);
+	area = mmap(NULL, nr * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
+	for (i = 0; i < nr; i++)
+		if (mmap(area + i * PAGE, PAGE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED, fd,
+			 (pages - 1 - i % pages) * PAGE) == MAP_FAILED)
+			err(1, "mmap");
+	pin_by("gup", area, nr * PAGE);
+	say("held");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "give"))
@@ -186,7 +225,12 @@ int main(int argc, char **argv)
 		many(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]));
 	else if (argc == 5 && !strcmp(argv[1], "regions"))
 		regions(argv[2], atoi(argv[3]), atoi(argv[4]));
+	else if (argc == 3 && !strcmp(argv[1], "two"))
+		two(argv[2]);
+	else if (argc == 4 && !strcmp(argv[1], "records"))
+		records(argv[2], atol(argv[3]));
 	fputs("Usage: walk-pins give OWNER FILE SOCKET | take SOCKET |\n"
-	      "       many OWNER DIR FILES N | regions DIR FILES N\n", stderr);
+	      "       many OWNER DIR FILES N | regions DIR FILES N |\n"
+	      "       two FILE | records FILE N\n", stderr);
 	return 2;
 }

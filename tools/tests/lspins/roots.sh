@@ -57,10 +57,11 @@ lease()
 		"$(device_inode "$4")" >> "$root/proc/locks"
 }
 
-# Usage: region PATH RANGE PID SINCE OWNER [PATH AS SHOWN]
+# Usage: region PATH RANGE PID SINCE OWNER [PATH AS SHOWN]; $owner_number is its number
+owner_number=7
 region()
 {
-	echo "$(device_inode "$1") $2 pid $3 since $4 owner 7 $5 file ${6-$1}" \
+	echo "$(device_inode "$1") $2 pid $3 since $4 owner $owner_number $5 file ${6-$1}" \
 		>> "$root/$table"
 }
 
@@ -182,6 +183,62 @@ root_many()
 		echo "$key 0-4095 pid $i since 100" \
 			"owner /dev/infiniband/uverbs0 file /mnt/pmem/common" >&3
 	done 3>> "$root/$table"
+}
+
+# As many records as a job has, of two files by turns.
+root_records()
+{
+	local foo bar
+	new_root records
+	file /mnt/pmem/foo
+	file /mnt/pmem/bar
+	process 812 job 0
+	printf '4: /dev/infiniband/uverbs0\n\t/mnt/pmem/%s\n\t/mnt/pmem/%s\n' bar foo |
+		put proc/812/file_pins
+	foo=$(device_inode /mnt/pmem/foo) bar=$(device_inode /mnt/pmem/bar)
+	awk -v foo="$foo" -v bar="$bar" 'BEGIN {
+		for (i = 0; i < 255997; i++) {
+			odd = i % 32 >= 16
+			printf "%s %d-%d pid 812 since 5230 owner 7 %s file %s\n",
+				odd ? bar : foo, 8192 * i, 8192 * i + 4095,
+				"/dev/infiniband/uverbs0",
+				odd ? "/mnt/pmem/bar" : "/mnt/pmem/foo"
+		} }' > "$root/$table"
+}
+
+# Usage: owned PID FD NUMBER: what fdinfo says of an owner's descriptor.
+owned()
+{
+	printf 'pos:\t0\npin_owner:\t%d\n' "$3" | put "proc/$1/fdinfo/$2"
+}
+
+# Owners of one path on one file: 7 as two descriptors, 8 as one below them, 9 and 10
+# in a mapping and as a registered file; 8 in another process, too; 11 is in flight.
+root_owners()
+{
+	local uverbs=/dev/infiniband/uverbs0 foo=/mnt/pmem/foo
+	new_root owners
+	file $foo
+	file /mnt/pmem/bar
+	process 812 writer 0
+	{
+		printf '%d: %s\n\t%s\n' 3 $uverbs $foo 4 $uverbs $foo 5 $uverbs $foo
+		printf 'vma: %s\n\t%s\n\t/mnt/pmem/bar\n' $uverbs $foo
+		printf 'io_uring: %s\n\t%s\n' $uverbs $foo
+	} | put proc/812/file_pins
+	owned 812 3 8
+	owned 812 4 7
+	owned 812 5 7
+	process 813 heir 0
+	printf '6: %s\n\t%s\n' $uverbs $foo | put proc/813/file_pins
+	owned 813 6 8
+	for owner_number in 7 8 9 10 11; do
+		region $foo $((owner_number * 4096))-$((owner_number * 4096 + 4095)) \
+			812 5230 $uverbs
+	done
+	owner_number=9
+	region /mnt/pmem/bar 0-4095 812 5230 $uverbs
+	owner_number=7
 }
 
 # Nothing but a breakable lease.
