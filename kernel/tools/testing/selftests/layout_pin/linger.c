@@ -148,73 +148,30 @@ TEST_F(layout, cycle_of_messages_blocks_no_worker)
 	ends_and_frees(_metadata, self, unlink_and_leave_to_gc);
 }
 
+/* A page of nobody's file is in a pipe, and nobody has the file; free blocks. */
+static long give_and_hold(FIXTURE_DATA(layout) *self, int *fds)
+{
+	int fd = give_away(self) ? -1 : open_and_hold(self->path, fds);
+
+	let_go(self);
+	return fd < 0 || close(fd) ? -1 : blocks_free(&self->kind);
+}
+
 /* A reader's pipe, somebody else's unlink. Blocks go with the page, not before. */
 TEST_F(layout, unlink_does_not_wait_for_a_readers_pipe)
 {
-	long before;
+	struct job job;
 	int fds[2];
+	long before = give_and_hold(self, fds);
 
-	ASSERT_EQ(0, give_away(self));
-	close(open_and_hold(self->path, fds));
-	let_go(self);
-	before = blocks_free(&self->kind);
-	{
-		struct job job = start(unlink(self->path) ? errno : 0);
-
-		EXPECT_EQ(0, wait_for(&job, SOON));
-		end_job(&job);
-	}
+	ASSERT_LE(0, before);
+	job = start(unlink(self->path) ? errno : 0);
+	EXPECT_EQ(0, wait_for(&job, SOON));
+	end_job(&job);
 	usleep(300000);
 	EXPECT_GT(before + 100, blocks_free(&self->kind));
 	EXPECT_TRUE(drop_page(fds));
 	EXPECT_TRUE(becomes_free(&self->kind, before + ENOUGH / PAGE - 100));
-}
-
-/* The last mount stays, everybody's sync goes on, and then it may go. */
-static void umount_is_busy(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(layout) *self, bool linked)
-{
-	struct job job;
-	int fds[2];
-
-	ASSERT_EQ(0, hold_page(self->memory, fds));
-	let_go(self);
-	if (!linked)
-		EXPECT_EQ(0, unlink(self->path));
-	job = start(umount(kind_dir(&self->kind)) ? errno : 0);
-	EXPECT_EQ(EBUSY, wait_for(&job, SOON));
-	end_job(&job);
-	job = start((sync(), 0));
-	EXPECT_EQ(0, wait_for(&job, SOON));
-	end_job(&job);
-	EXPECT_TRUE(drop_page(fds));
-	/* At once: nothing is left that a second try would find gone. */
-	EXPECT_EQ(0, umount(kind_dir(&self->kind)));
-	EXPECT_EQ(0, kind_mount(&self->kind));
-}
-
-TEST_F(layout, umount_is_busy_with_a_page_of_a_closed_file)
-{
-	umount_is_busy(_metadata, self, true);
-}
-
-TEST_F(layout, umount_is_busy_with_a_page_of_an_unlinked_file)
-{
-	umount_is_busy(_metadata, self, false);
-}
-
-/* A second mount of the file system goes as ever. */
-TEST_F(layout, umount_of_one_of_two_mounts_is_not_busy)
-{
-	char second[] = "/tmp/layout_second";
-	int fds[2];
-
-	ASSERT_EQ(0, hold_page(self->memory, fds));
-	let_go(self);
-	mkdir(second, 0700);
-	ASSERT_EQ(0, mount(kind_dir(&self->kind), second, NULL, MS_BIND, NULL));
-	EXPECT_EQ(0, umount(second));
-	EXPECT_TRUE(drop_page(fds));
 }
 
 static bool device_is_free(const struct kind *kind)
@@ -232,8 +189,12 @@ static bool device_is_free(const struct kind *kind)
 	return fd >= 0;
 }
 
-static void lazy_umount(struct __test_metadata *_metadata,
-			FIXTURE_DATA(layout) *self, bool linked)
+/*
+ * An unmount while there is a page of a file that nobody has open: plain it is
+ * refused, lazy it goes on behind; everybody's sync goes on in both cases.
+ */
+static void umount_with_page(struct __test_metadata *_metadata,
+			     FIXTURE_DATA(layout) *self, int how, bool linked)
 {
 	struct job job;
 	int fds[2];
@@ -242,26 +203,53 @@ static void lazy_umount(struct __test_metadata *_metadata,
 	let_go(self);
 	if (!linked)
 		EXPECT_EQ(0, unlink(self->path));
-	job = start(umount2(kind_dir(&self->kind), MNT_DETACH) ? errno : 0);
-	EXPECT_EQ(0, wait_for(&job, SOON));
+	job = start(umount2(kind_dir(&self->kind), how) ? errno : 0);
+	EXPECT_EQ(how == MNT_DETACH ? 0 : EBUSY, wait_for(&job, SOON));
 	end_job(&job);
 	EXPECT_GT(0, open(kind_device(&self->kind), O_RDWR | O_EXCL));
 	job = start((sync(), 0));
 	EXPECT_EQ(0, wait_for(&job, SOON));
 	end_job(&job);
 	EXPECT_TRUE(drop_page(fds));
+	/* At once: nothing is left that a second try would find gone. */
+	if (how != MNT_DETACH)
+		EXPECT_EQ(0, umount(kind_dir(&self->kind)));
 	EXPECT_TRUE(device_is_free(&self->kind));
 	EXPECT_EQ(0, kind_mount(&self->kind));
 }
 
+TEST_F(layout, umount_is_busy_with_a_page_of_a_closed_file)
+{
+	umount_with_page(_metadata, self, 0, true);
+}
+
+TEST_F(layout, umount_is_busy_with_a_page_of_an_unlinked_file)
+{
+	umount_with_page(_metadata, self, 0, false);
+}
+
+/* A second mount of the file system goes as ever. */
+TEST_F(layout, umount_of_one_of_two_mounts_is_not_busy)
+{
+	char second[] = "/tmp/layout_second";
+	int fds[2];
+
+	ASSERT_EQ(0, hold_page(self->memory, fds));
+	let_go(self);
+	mkdir(second, 0700);
+	ASSERT_EQ(0, mount(kind_dir(&self->kind), second, NULL, MS_BIND, NULL));
+	EXPECT_EQ(0, umount(second));
+	EXPECT_TRUE(drop_page(fds));
+}
+
 TEST_F(layout, lazy_umount_goes_on_behind_for_a_closed_file)
 {
-	lazy_umount(_metadata, self, true);
+	umount_with_page(_metadata, self, MNT_DETACH, true);
 }
 
 TEST_F(layout, lazy_umount_goes_on_behind_for_an_unlinked_file)
 {
-	lazy_umount(_metadata, self, false);
+	umount_with_page(_metadata, self, MNT_DETACH, false);
 }
 
 /* Another device is nobody's business of him who holds the page. */
@@ -295,13 +283,10 @@ static int freeze(const struct kind *kind, unsigned long request)
 /* What frees the blocks waits for the thaw, and holds nobody else up. */
 TEST_F(layout, freeze_and_thaw_while_an_inode_waits)
 {
-	long before;
 	int fds[2];
+	long before = give_and_hold(self, fds);
 
-	ASSERT_EQ(0, give_away(self));
-	close(open_and_hold(self->path, fds));
-	let_go(self);
-	before = blocks_free(&self->kind);
+	ASSERT_LE(0, before);
 	ASSERT_EQ(0, unlink(self->path));
 	EXPECT_EQ(0, freeze(&self->kind, FIFREEZE));
 	EXPECT_TRUE(drop_page(fds));

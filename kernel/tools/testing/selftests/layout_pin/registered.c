@@ -8,9 +8,9 @@
 #include "layout_pin_fixture.h"
 #include "file_pins.h"
 #include <linux/io_uring.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
-#include <sys/syscall.h>
+
+#include "userfault.h"
 
 #ifndef IORING_REGISTER_USE_REGISTERED_RING
 #define IORING_REGISTER_USE_REGISTERED_RING	(1U << 31)
@@ -194,23 +194,6 @@ TEST_F(layout, ring_of_another_thread_is_looked_into)
 	EXPECT_STREQ("", file_pins());
 }
 
-/* Memory in which a fault waits until it is asked for no more. */
-static char *faulting_page(int *uffd)
-{
-	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct uffdio_api api = { .api = UFFD_API };
-	void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	*uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	range.range.start = (uintptr_t)page;
-	range.range.len = PAGE;
-	if (*uffd < 0 || ioctl(*uffd, UFFDIO_API, &api) ||
-	    ioctl(*uffd, UFFDIO_REGISTER, &range))
-		return NULL;
-	return page;
-}
-
 /* Sleeps in a page fault that nobody handles, with the lock of the ring. */
 static void *keep_lock(void *data)
 {
@@ -226,20 +209,6 @@ static void *keep_lock(void *data)
 	return NULL;
 }
 
-static bool sleeps_in(pid_t tid, const char *where)
-{
-	char path[64];
-	int i;
-
-	sprintf(path, "/proc/self/task/%d/stack", tid);
-	for (i = 0; i < 500; i++) {
-		if (count_lines(path, where))
-			return true;
-		usleep(20000);
-	}
-	return false;
-}
-
 TEST_F(layout, reader_waits_for_no_user_of_a_ring)
 {
 	struct side side = { .ring = ring_new() };
@@ -250,10 +219,10 @@ TEST_F(layout, reader_waits_for_no_user_of_a_ring)
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	ASSERT_EQ(0, pin_registered(self->memory, side.ring));
 	line_of(self->path, want);
-	side.memory = faulting_page(&uffd);
+	side.memory = userfault_page(NULL, &uffd);
 	ASSERT_NE(NULL, side.memory);
 	ASSERT_EQ(0, side_start(&side, keep_lock));
-	EXPECT_TRUE(sleeps_in(side.tid, "handle_userfault"));
+	EXPECT_TRUE(userfault_waits(getpid(), side.tid));
 	reader = fork();
 	if (!reader)
 		_exit(!!strcmp(want, file_pins_of(getppid())));

@@ -2,13 +2,11 @@
 /*
  * Files whose blocks are shared, exchanged, or about to be: what XFS refuses,
  * how sharing ends, and that nothing of it can be done behind a lease. ext4 has
- * no reflink. And quota, which XFS needs no further programs for.
+ * no reflink.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #define LAYOUT_PIN_XFS_ONLY
 #include "layout_pin_fixture.h"
-#include <sys/quota.h>
-#include <linux/dqblk_xfs.h>
 #include <linux/fs.h>
 #include <xfs/xfs.h>
 
@@ -154,46 +152,6 @@ TEST_F(layout, ranges_are_not_exchanged_under_a_lease)
 	close(other);
 	unlink(path);
 	unlink("/tmp/layout_pin.xfs");	/* to be made anew */
-}
-
-#define SOMEBODY	4711
-
-/* Blocks of 512 bytes that are charged to somebody, or -1. */
-static long charged(void)
-{
-	struct fs_disk_quota quota;
-
-	if (quotactl(QCMD(Q_XGETQUOTA, USRQUOTA), "/dev/pmem1", SOMEBODY,
-		     (void *)&quota))
-		return errno == ENOENT ? 0 : -1;
-	return quota.d_bcount;
-}
-
-TEST_F(layout, quota_is_freed_at_the_last_unpin)
-{
-	long blocks = UNITS * self->unit / 512;
-	struct pin p;
-	int i;
-
-	let_go(self);
-	ASSERT_EQ(0, kind_umount(&self->kind));
-	ASSERT_EQ(0, mount("/dev/pmem1", kind_dir(&self->kind), "xfs", 0,
-			   "dax,uquota"));
-	unlink(self->path);
-	self->fd = make_file(self->path, self->unit);
-	self->memory = map_file(self->fd, self->unit);
-	ASSERT_EQ(0, fchown(self->fd, SOMEBODY, SOMEBODY));
-	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
-	p = pin(self->memory, self->unit);
-	ASSERT_EQ(0, p.error);
-	EXPECT_LE(blocks, charged());
-	ASSERT_EQ(0, unlink(self->path));
-	let_go(self);
-	EXPECT_LE(blocks, charged());
-	unpin(p);
-	for (i = 0; i < 200 && charged(); i++)
-		usleep(20000);
-	EXPECT_EQ(0, charged());
 }
 
 TEST_HARNESS_MAIN
