@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
@@ -47,6 +48,7 @@ struct options {
 	int kind;		/* argument of F_SETLEASE */
 	double timeout;		/* seconds to wait for others, -1 for ever */
 	int conflict_exit;	/* exit status when others do not let go */
+	bool each;		/* a lease for each process instead of one */
 	bool unshare;		/* give the files blocks of their own first */
 };
 
@@ -59,6 +61,7 @@ static void usage(FILE *to)
 "\n"
 " -x, --exclusive             unbreakable, nobody else's beside it (default)\n"
 " -s, --shared                unbreakable, others may hold one as well\n"
+" -e, --each                  shared, and one for each process that COMMAND starts\n"
 " -b, --breakable             a layout change signals COMMAND and waits for it\n"
 " -u, --unshare               first give FILE blocks of its own, as XFS needs\n"
 " -n, --nonblock              fail if somebody else's lease is in the way\n"
@@ -256,9 +259,70 @@ static int open_file(const char *name, bool read_only)
 	return fd;
 }
 
+/*
+ * With --each the lease is only to find out whether there can be one: it ends where
+ * the command begins, which takes its own.
+ */
 static void lease_file(const char *name, const struct options *opt)
 {
-	take_lease(name, open_file(name, opt->kind == F_LAYOUT), opt);
+	int fd = open_file(name, opt->kind == F_LAYOUT);
+
+	take_lease(name, fd, opt);
+	if (opt->each && fcntl(fd, F_SETFD, FD_CLOEXEC))
+		err(EXIT_FAILED, "%s", name);
+}
+
+/* The library, as it is found from this program: where both were built, installed. */
+static char *library(void)
+{
+	static const char * const places[] = {
+		"libflease.so", "../lib/holdfast/libflease.so",
+	};
+	char self[PATH_MAX], *path;
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	unsigned int i;
+
+	if (len < 0)
+		err(EXIT_FAILED, "/proc/self/exe");
+	self[len] = 0;
+	*strrchr(self, '/') = 0;
+	for (i = 0; i < 2; i++) {
+		if (asprintf(&path, "%s/%s", self, places[i]) < 0)
+			err(EXIT_FAILED, NULL);
+		/* What separates libraries cannot be part of a name. */
+		if (!access(path, R_OK) && !strpbrk(path, ": "))
+			return path;
+		free(path);
+	}
+	errx(EXIT_FAILED, "--each needs %s/%s", self, places[1]);
+}
+
+/* @first, and what the variable was before, if it was anything. */
+static void put_first(const char *variable, const char *between,
+		      const char *first)
+{
+	const char *before = getenv(variable);
+	char *value;
+
+	if (asprintf(&value, "%s%s%s", first,
+		     before && *before ? between : "", before ? before : "") < 0 ||
+	    setenv(variable, value, 1))
+		err(EXIT_FAILED, NULL);
+	free(value);
+}
+
+/* Each process of the command is to take a lease on this file. */
+static void name_file(const char *name)
+{
+	char *path = realpath(name, NULL);
+
+	if (!path)
+		err(EXIT_FAILED, "%s", name);
+	if (strchr(path, '\n'))
+		errx(EXIT_FAILED, "%s: --each cannot have a newline in a name",
+		     name);
+	put_first("FLEASE_FILES", "\n", path);
+	free(path);
 }
 
 /* What an errno of the unsharing fallocate(2) means here. */
@@ -325,6 +389,7 @@ static void parse_options(int argc, char **argv, struct options *opt)
 	static const struct option longs[] = {
 		{ "exclusive", no_argument, NULL, 'x' },
 		{ "shared", no_argument, NULL, 's' },
+		{ "each", no_argument, NULL, 'e' },
 		{ "breakable", no_argument, NULL, 'b' },
 		{ "unshare", no_argument, NULL, 'u' },
 		{ "nonblock", no_argument, NULL, 'n' },
@@ -336,13 +401,17 @@ static void parse_options(int argc, char **argv, struct options *opt)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+xsbunw:E:hV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+xsebunw:E:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'x':
 			opt->kind = F_LAYOUT | F_EXCLUSIVE;
 			break;
 		case 's':
 			opt->kind = F_LAYOUT | F_UNBREAK;
+			break;
+		case 'e':
+			opt->kind = F_LAYOUT | F_UNBREAK;
+			opt->each = true;
 			break;
 		case 'b':
 			opt->kind = F_LAYOUT;
@@ -381,6 +450,8 @@ int main(int argc, char **argv)
 	int i, command;
 
 	parse_options(argc, argv, &opt);
+	if (opt.each && opt.kind != (F_LAYOUT | F_UNBREAK))
+		bad_usage("--each is for shared leases", NULL);
 	/* getopt ate a "--" that came before the first file. */
 	if (optind > 1 && !strcmp(argv[optind - 1], "--"))
 		bad_usage("no file before --", NULL);
@@ -396,8 +467,13 @@ int main(int argc, char **argv)
 		unshare_file(argv[i]);
 	if (command == argc)
 		return 0;
-	for (i = optind; i < command; i++)
+	for (i = optind; i < command; i++) {
 		lease_file(argv[i], &opt);
+		if (opt.each)
+			name_file(argv[i]);
+	}
+	if (opt.each)
+		put_first("LD_PRELOAD", ":", library());
 	execvp(argv[command + 1], argv + command + 1);
 	err(errno == ENOENT ? EXIT_NOCOMMAND : EXIT_NOEXEC, "cannot run %s",
 	    argv[command + 1]);

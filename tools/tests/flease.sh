@@ -83,7 +83,7 @@ head -c 65536 /dev/zero > "$file"
 cp "$file" "$dir/dax/second"
 
 echo "TAP version 13"
-echo "1..41"
+echo "1..48"
 
 kind_is EXCL --exclusive
 kind_is UNBREAK --shared
@@ -137,6 +137,25 @@ holder=""
 hold --shared
 answers "shared leases stand beside each other" 0 '^$' flease --shared --nonblock "$file" -- true
 release
+
+# One for each: behind wrappers, and in a child that only forks.
+answers "each is for shared leases" 2 'shared' flease --each --exclusive "$file" -- true
+# shellcheck disable=SC2016 # for the shell under flease
+answers "each: a wrapper's program holds one" 0 '^$' flease --each "$file" -- \
+	timeout 10 bash -c 'grep -q "LAYOUT ACTIVE *UNBREAK $$ " /proc/locks'
+# shellcheck disable=SC2016 # likewise
+answers "each: a child that only forks holds one" 0 '^$' flease --each "$file" -- \
+	bash -c '(read -rd "" all < /proc/locks; [[ $all == *" UNBREAK $BASHPID "* ]])'
+answers "each: closed descriptors do not end it" 0 '^$' flease --each "$file" -- python3 -c '
+import os
+os.closerange(3, 1000)
+assert " UNBREAK %d " % os.getpid() in open("/proc/locks").read()'
+answers "each: several files" 0 '^$' flease --each "$file" "$dir/dax/second" -- python3 -c '
+import os
+assert open("/proc/locks").read().count(" UNBREAK %d " % os.getpid()) == 2'
+answers "each: what it cannot lease is said" 0 'no lease on .*/file: Permission denied' \
+	flease --each "$file" -- setpriv --reuid 65534 --regid 65534 --clear-groups true
+answers "each: nothing is left afterwards" 1 '^$' grep LAYOUT /proc/locks
 
 # Sharing: ext4 has none, other file systems cannot undo it, XFS has to be told.
 answers "no file to unshare is usage" 2 'no file' flease --unshare
