@@ -4,9 +4,10 @@ VERSION ?= 6.12
 TESTS ?=
 KERNEL_VARIANT ?= debug
 FLAVOUR ?= cloud
+NAMES ?=
 selftests = kernel/tools/testing/selftests/layout_pin
 
-.PHONY: help demo check lint series patches-check off-check torture bench regress deb deb-check tools selftests clean
+.PHONY: help demo check lint series build-check patches-check off-check torture bench regress deb deb-check tools selftests clean
 
 help:
 	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
@@ -14,6 +15,8 @@ help:
 	@echo 'make check KERNEL_VARIANT=stock'
 	@echo '                     the holes of the unpatched kernel: these tests fail there'
 	@echo 'make lint            checkpatch, sparse, W=1, kernel-doc, shellcheck, mandoc'
+	@echo 'make build-check [NAMES=N]'
+	@echo '                     compile what changed for other configurations, architectures'
 	@echo 'make patches-check   build the kernel after each patch of the series'
 	@echo 'make off-check       CONFIG_LAYOUT_PIN=n answers as the unpatched kernel does'
 	@echo 'make torture         an hour of races, SIGKILL, faults and bad input'
@@ -76,6 +79,11 @@ bench:
 	$(MAKE) --no-print-directory tools
 	$(MAKE) --no-print-directory -C bench
 	bench/run --kernel $(VERSION)
+
+build-check:
+	vm/install
+	vm/install build-check
+	vm/build-check --kernel $(VERSION) $(NAMES)
 
 patches-check:
 	vm/install
