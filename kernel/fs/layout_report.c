@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is told of pins: the log of a device that cannot go away, and the table of
- * all records in debugfs. Both read the table of records under its lock.
+ * What is told of pins: the log of a device that cannot go away or of a bad page,
+ * and the table of all records in debugfs. Both read the table of records under its lock.
  */
 #include <linux/debugfs.h>
 #include <linux/fdtable.h>
@@ -22,59 +22,95 @@
 #define LAYOUT_REPORT_MAX	8
 
 /**
- * struct layout_report - what is said of a device that cannot go away
+ * struct layout_report - what is said of a device that cannot go away, or of a
+ *	bad page of it
+ * @number: of the owner; reports go on with the next greater one
  * @key: owner of a pin, as in struct layout_owner; only compared, since the last
  *	reference to what it is must not be ours: the caller's task work, which
  *	would then end the owner, runs after the wait for it
  * @is_mm: kind of owner
  * @device: name of the file system's device
  * @file: name of a pinned file
+ * @holder: process that took the lease
  * @path: where the owner's path is in @buffer, or what else it is
  * @processes: who has the owner, as numbers
  * @buffer: for the path
  */
 struct layout_report {
+	u64 number;
 	void *key;
 	bool is_mm;
 	char device[32];
 	char file[NAME_MAX + 1];
+	pid_t holder;
 	const char *path;
 	char processes[LAYOUT_REPORT_MAX * 12 + sizeof(" and others")];
 	char buffer[PATH_MAX];
 };
 
-/* Find a pin that keeps @pgmap, and copy what is to be said of it. */
-static bool layout_report_pin(struct layout_report *report,
-			      struct dev_pagemap *pgmap)
+/*
+ * Find a pin in @pgmap, and of @page if that is not NULL. Many owners may have
+ * pinned a page: then it is one of the next owner, by number.
+ */
+static struct layout_pin *layout_report_find(const struct layout_report *report,
+					     struct dev_pagemap *pgmap,
+					     const struct page *page)
 {
-	struct layout_owner *owner;
-	struct layout_pin *pin;
-	bool found = false;
+	struct layout_pin *pin, *found = NULL;
 
-	spin_lock(&layout_table_lock);
 	list_for_each_entry(pin, &layout_table, table) {
 		if (!pin->link || pin->pgmap != pgmap)
 			continue;
-		owner = pin->link->owner;
-		report->key = owner->key;
-		report->is_mm = owner->is_mm;
-		strscpy(report->device, pin->link->inode->i_sb->s_id);
-		snprintf(report->file, sizeof(report->file), "%pd",
-			 pin->link->path.dentry);
-		if (owner->is_mm)
-			report->path = "memory of a process";
-		else if (owner->key)	/* detached under this lock */
-			report->path = file_path(owner->key, report->buffer,
-						 sizeof(report->buffer));
-		else
-			report->path = "closed owner";
-		if (IS_ERR(report->path))
-			report->path = "owner";
-		found = true;
-		break;
+		if (!page)
+			return pin;
+		if (pin->link->owner->number <= report->number ||
+		    (found && found->link->owner->number <=
+			      pin->link->owner->number))
+			continue;
+		if (layout_page_is_in(page, pin->link->inode->i_mapping,
+				      pin->it.start, pin->it.last))
+			found = pin;
 	}
-	spin_unlock(&layout_table_lock);
 	return found;
+}
+
+/* Copy what is to be said of a pin. Under layout_table_lock. */
+static void layout_report_fill(struct layout_report *report,
+			       const struct layout_pin *pin)
+{
+	struct layout_owner *owner = pin->link->owner;
+
+	report->number = owner->number;
+	report->key = owner->key;
+	report->is_mm = owner->is_mm;
+	report->holder = pid_nr(pin->lease->holder);
+	strscpy(report->device, pin->link->inode->i_sb->s_id);
+	snprintf(report->file, sizeof(report->file), "%pd",
+		 pin->link->path.dentry);
+	if (owner->is_mm)
+		report->path = "memory of a process";
+	else if (owner->key)	/* detached under this lock */
+		report->path = file_path(owner->key, report->buffer,
+					 sizeof(report->buffer));
+	else
+		report->path = "closed owner";
+	if (IS_ERR(report->path))
+		report->path = "owner";
+}
+
+/* Find a pin as layout_report_find() does, and copy what is to be said of it. */
+static bool layout_report_pin(struct layout_report *report,
+			      struct dev_pagemap *pgmap,
+			      const struct page *page)
+{
+	struct layout_pin *pin;
+
+	spin_lock(&layout_table_lock);
+	pin = layout_report_find(report, pgmap, page);
+	if (pin)
+		layout_report_fill(report, pin);
+	spin_unlock(&layout_table_lock);
+	return pin;
 }
 
 static int layout_report_same(const void *key, struct file *file,
@@ -195,11 +231,39 @@ void layout_pin_report(struct dev_pagemap *pgmap)
 
 	if (!report)
 		return;
-	if (layout_report_pin(report, pgmap)) {
+	if (layout_report_pin(report, pgmap, NULL)) {
 		layout_report_processes(report);
 		pr_warn("layout_pin: removal of %s waits for %s, which pinned %s; processes that have it:%s\n",
 			report->device, report->path, report->file,
 			report->processes);
+	}
+	kfree(report);
+}
+
+/**
+ * layout_pin_report_page() - log who has pinned a bad page
+ * @pgmap: the memory that it is in, referenced
+ * @page: the page
+ *
+ * Nothing is taken from them: a device goes on with the rest of the memory, and
+ * the block stays the file's. Mappers get their SIGBUS as before: call this first,
+ * since it may end them, and their pins with them.
+ *
+ * Context: may sleep.
+ */
+void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page)
+{
+	struct layout_report *report = kzalloc(sizeof(*report), GFP_KERNEL);
+	int said = 0;
+
+	if (!report)
+		return;
+	while (said++ < LAYOUT_REPORT_MAX &&
+	       layout_report_pin(report, pgmap, page)) {
+		layout_report_processes(report);
+		pr_warn("layout_pin: bad page %lu of %s on %s is pinned through %s, under the lease of process %d; processes that have it:%s\n",
+			page->index, report->file, report->device, report->path,
+			report->holder, report->processes);
 	}
 	kfree(report);
 }

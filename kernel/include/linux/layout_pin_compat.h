@@ -68,6 +68,20 @@ static inline bool layout_page_idle(const struct page *page)
 	return page_ref_count(page) == 1;
 }
 
+/*
+ * Is a page of FS DAX memory one of these of a file? Only for comparison: nothing
+ * but a pin keeps it the file's.
+ */
+static inline bool layout_page_is_in(const struct page *page,
+				     const struct address_space *mapping,
+				     pgoff_t first, pgoff_t last)
+{
+	pgoff_t index = READ_ONCE(page->index);
+
+	return READ_ONCE(page->mapping) == mapping &&
+		index >= first && index <= last;
+}
+
 /* The page that is mapped for writing in an FS DAX mapping, or NULL. */
 static inline struct page *layout_pte_page(pte_t pte)
 {

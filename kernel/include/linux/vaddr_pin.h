@@ -24,6 +24,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 
+struct dev_pagemap;
 struct file;
 
 /**
@@ -145,6 +146,9 @@ static inline void vaddr_pin_owner_exit(struct file *old)
 	current->pin_owner = old;
 }
 
+/* fs/layout_record.c, for mm/memory-failure.c: say who has pinned a bad page. */
+void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page);
+
 #else /* !CONFIG_LAYOUT_PIN */
 
 static inline void vaddr_pin_init(struct vaddr_pin *vp)
@@ -183,6 +187,11 @@ static inline struct file *vaddr_pin_owner_enter(struct file *file)
 }
 
 static inline void vaddr_pin_owner_exit(struct file *old)
+{
+}
+
+static inline void layout_pin_report_page(struct dev_pagemap *pgmap,
+					  struct page *page)
 {
 }
 
