@@ -189,13 +189,14 @@ no_thread_waits_for_a_page()
 
 	hold page
 	echo 1 > /proc/fs/nfsd/threads
-	timeout 60 truncate -s 0 "$client" &
+	# Without the holder's input, or that would not end.
+	timeout 60 truncate -s 0 "$client" 9>&- &
 	job=$!
 	sleep 1
 	timeout 10 touch "$work/client/other"
-	kill -0 $job
+	kill -0 "$job"
 	let_go
-	wait $job
+	wait "$job"
 	echo 2 > /proc/fs/nfsd/threads
 	[ "$(stat -c %s "$server")" = 0 ]
 	rm "$work/client/other"
