@@ -7,6 +7,8 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
+#include <linux/io_uring_types.h>
 #include <linux/layout_pin_compat.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
@@ -16,6 +18,7 @@
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include "layout_pin_internal.h"
 
@@ -25,10 +28,11 @@
 /**
  * struct layout_report - what is said of a device that cannot go away, or of a
  *	bad page of it
+ * @work: says it
+ * @pgmap: memory of the device; only compared
+ * @page: the bad page, or NULL
  * @number: of the owner; reports go on with the next greater one
- * @key: owner of a pin, as in struct layout_owner; only compared, since the last
- *	reference to what it is must not be ours: the caller's task work, which
- *	would then end the owner, runs after the wait for it
+ * @key: owner of a pin, as in struct layout_owner; only compared
  * @is_mm: kind of owner
  * @device: name of the file system's device
  * @file: name of a pinned file
@@ -38,6 +42,9 @@
  * @buffer: for the path
  */
 struct layout_report {
+	struct work_struct work;
+	struct dev_pagemap *pgmap;
+	struct page *page;
 	u64 number;
 	void *key;
 	bool is_mm;
@@ -50,25 +57,25 @@ struct layout_report {
 };
 
 /*
- * Find a pin in @pgmap, and of @page if that is not NULL. Many owners may have
+ * Find a pin in the memory, and of the page if there is one. Many owners may have
  * pinned a page: then it is one of the next owner, by number.
  */
-static struct layout_pin *layout_report_find(const struct layout_report *report,
-					     struct dev_pagemap *pgmap,
-					     const struct page *page)
+static struct layout_pin *
+layout_report_find(const struct layout_report *report)
 {
 	struct layout_pin *pin, *found = NULL;
 
 	list_for_each_entry(pin, &layout_table, table) {
-		if (!pin->link || pin->pgmap != pgmap)
+		if (!pin->link || pin->pgmap != report->pgmap)
 			continue;
-		if (!page)
+		if (!report->page)
 			return pin;
 		if (pin->link->owner->number <= report->number ||
 		    (found && found->link->owner->number <=
 			      pin->link->owner->number))
 			continue;
-		if (layout_page_is_in(page, pin->link->inode->i_mapping,
+		if (layout_page_is_in(report->page,
+				      pin->link->inode->i_mapping,
 				      pin->it.start, pin->it.last))
 			found = pin;
 	}
@@ -100,28 +107,59 @@ static void layout_report_fill(struct layout_report *report,
 }
 
 /* Find a pin as layout_report_find() does, and copy what is to be said of it. */
-static bool layout_report_pin(struct layout_report *report,
-			      struct dev_pagemap *pgmap,
-			      const struct page *page)
+static bool layout_report_pin(struct layout_report *report)
 {
 	struct layout_pin *pin;
 
 	spin_lock(&layout_table_lock);
-	pin = layout_report_find(report, pgmap, page);
+	pin = layout_report_find(report);
 	if (pin)
 		layout_report_fill(report, pin);
 	spin_unlock(&layout_table_lock);
 	return pin;
 }
 
-static int layout_report_same(const void *key, struct file *file,
-			      unsigned int fd)
+static bool layout_report_in_ring(struct file *ring, const void *key)
 {
-	return file == key && layout_owner_known(file);
+	unsigned int i, nr = io_uring_nr_files(ring);
+	bool found = false;
+
+	rcu_read_lock();
+	for (i = 0; i < nr && !found; i++)
+		found = io_uring_file_at(ring, i) == key;
+	rcu_read_unlock();
+	return found;
 }
 
-/* Is an owner mapped? Somebody else may have the lock for long: do not wait. */
-static bool layout_report_mapped(struct mm_struct *mm, const void *key)
+/* Is this the owner, or has it the owner as a registered file? */
+static bool layout_report_by_file(struct file *file, const void *key)
+{
+	if (file == key)
+		return layout_owner_known(file);
+	return io_is_uring_fops(file) && layout_report_in_ring(file, key);
+}
+
+static bool layout_report_by_fd(struct task_struct *thread, const void *key)
+{
+	unsigned int fd = 0;
+	struct file *file;
+	bool found = false;
+
+	for (; !found; fd++) {
+		rcu_read_lock();
+		file = task_lookup_next_fdget_rcu(thread, &fd);
+		rcu_read_unlock();
+		if (!file)
+			break;
+		found = layout_report_by_file(file, key);
+		fput(file);
+		cond_resched();
+	}
+	return found;
+}
+
+/* Somebody else may have the lock for long: do not wait. */
+static bool layout_report_by_map(struct mm_struct *mm, const void *key)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
@@ -130,8 +168,7 @@ static bool layout_report_mapped(struct mm_struct *mm, const void *key)
 	if (!mmap_read_trylock(mm))
 		return false;
 	for_each_vma(vmi, vma) {
-		found = vma->vm_file &&
-			layout_report_same(key, vma->vm_file, 0);
+		found = vma->vm_file && layout_report_by_file(vma->vm_file, key);
 		if (found)
 			break;
 	}
@@ -139,7 +176,30 @@ static bool layout_report_mapped(struct mm_struct *mm, const void *key)
 	return found;
 }
 
-/* Has a process the owner: as its memory, in its descriptor table or mapped? */
+/* A thread may have a ring without a descriptor. */
+static bool layout_report_by_ring(struct task_struct *process, const void *key)
+{
+	struct task_struct *thread;
+	bool found = false;
+	struct file *ring;
+	int i;
+
+	rcu_read_lock();
+	for_each_thread(process, thread) {
+		for (i = 0; i < IO_RINGFD_REG_MAX && !found; i++) {
+			ring = io_uring_ring_at(thread, i);
+			if (!ring || !layout_file_get(ring))
+				continue;
+			found = ring == io_uring_ring_at(thread, i) &&
+				layout_report_by_file(ring, key);
+			fput(ring);
+		}
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/* Has a process the owner, in whichever way file_pins shows? */
 static bool layout_report_has(struct task_struct *process,
 			      const struct layout_report *report)
 {
@@ -155,16 +215,14 @@ static bool layout_report_has(struct task_struct *process,
 		return false;
 	__acquire(&thread->alloc_lock);	/* for sparse, which does not see it */
 	mm = thread->mm;
-	has = report->is_mm ? mm == report->key :
-		iterate_fd(thread->files, 0, layout_report_same, report->key);
-	if (has || report->is_mm) {
-		task_unlock(thread);
-		return has;
-	}
 	mmget(mm);
+	get_task_struct(thread);
 	task_unlock(thread);
-	has = layout_report_mapped(mm, report->key);
-	/* Not here: what is mapped would be put by the caller's task work. */
+	has = report->is_mm ? mm == report->key :
+		layout_report_by_fd(thread, report->key) ||
+		layout_report_by_map(mm, report->key) ||
+		layout_report_by_ring(process, report->key);
+	put_task_struct(thread);
 	mmput_async(mm);
 	return has;
 }
@@ -196,8 +254,7 @@ static void layout_report_processes(struct layout_report *report)
 	int nr = 1, found = 0;
 	size_t len = 0;
 
-	while (report->key && found <= LAYOUT_REPORT_MAX &&
-	       !fatal_signal_pending(current)) {
+	while (report->key && found <= LAYOUT_REPORT_MAX) {
 		process = layout_report_next(&nr);
 		if (!process)
 			break;
@@ -217,12 +274,30 @@ static void layout_report_processes(struct layout_report *report)
 		strscpy(report->processes, " none");
 }
 
+static void layout_report_work(struct work_struct *work)
+{
+	struct layout_report *report = container_of(work, struct layout_report,
+						    work);
+
+	if (layout_report_pin(report)) {
+		layout_report_processes(report);
+		pr_warn("layout_pin: removal of %s waits for %s, which pinned %s; processes that have it:%s\n",
+			report->device, report->path, report->file,
+			report->processes);
+	}
+	kfree(report);
+}
+
 /**
  * layout_pin_report() - log who keeps a device from going away
- * @pgmap: the device's memory
+ * @pgmap: the device's memory; only compared
  *
  * Names one owner, and the processes that have it: those are what to end. Who
  * pinned may be gone, or have let go long ago.
+ *
+ * Not in the caller's context: a file that is looked at may be closed meanwhile.
+ * The last reference to it is ours, then, and what follows from it must not wait
+ * for task work of the caller, who waits for the owner.
  *
  * Context: may sleep.
  */
@@ -232,13 +307,9 @@ void layout_pin_report(struct dev_pagemap *pgmap)
 
 	if (!report)
 		return;
-	if (layout_report_pin(report, pgmap, NULL)) {
-		layout_report_processes(report);
-		pr_warn("layout_pin: removal of %s waits for %s, which pinned %s; processes that have it:%s\n",
-			report->device, report->path, report->file,
-			report->processes);
-	}
-	kfree(report);
+	INIT_WORK(&report->work, layout_report_work);
+	report->pgmap = pgmap;
+	queue_work(system_unbound_wq, &report->work);
 }
 
 /**
@@ -259,8 +330,10 @@ void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page)
 
 	if (!report)
 		return;
-	while (said++ < LAYOUT_REPORT_MAX &&
-	       layout_report_pin(report, pgmap, page)) {
+	report->pgmap = pgmap;
+	report->page = page;
+	while (said++ < LAYOUT_REPORT_MAX && layout_report_pin(report)) {
+		report->processes[0] = '\0';
 		layout_report_processes(report);
 		pr_warn("layout_pin: bad page %lu of %s on %s is pinned through %s, under the lease of process %d; processes that have it:%s\n",
 			page->index, report->file, report->device, report->path,

@@ -10,6 +10,7 @@
 #include <linux/io_uring.h>
 #include <pthread.h>
 
+#include "unbind.h"
 #include "userfault.h"
 
 #ifndef IORING_REGISTER_USE_REGISTERED_RING
@@ -144,6 +145,33 @@ TEST_F(layout, ring_that_is_only_registered_is_looked_into)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	EXPECT_TRUE(pins_end());
+}
+
+/* Nor from the log of an unbind that waits. */
+TEST_F(layout, unbind_names_who_has_the_ring)
+{
+	pid_t unbind, holder;
+	int status = -1, ring, tell[2];
+
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	ASSERT_EQ(0, pipe(tell));
+	ring = ring_new();
+	ASSERT_EQ(0, pin_registered(self->memory, ring));
+	holder = fork();
+	if (!holder)
+		tell_and_wait(tell[1], ring_without_descriptor(ring));
+	ASSERT_EQ(0, hear(tell));
+	close(ring);
+	let_go(self);
+	unbind = fork();
+	if (!unbind)
+		_exit(kind_driver(&self->kind, "unbind"));
+	EXPECT_TRUE(unbind_names(holder));
+	kill(holder, SIGKILL);
+	waitpid(holder, NULL, 0);
+	EXPECT_TRUE(ends_within(unbind, &status, 30));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(0, kind_anew(&self->kind));
 }
 
 /* Another thread of the process. */
