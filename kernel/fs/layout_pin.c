@@ -72,7 +72,7 @@ int __layout_pin_check_all(struct inode *inode)
 }
 EXPORT_SYMBOL_GPL(__layout_pin_check_all);
 
-int __layout_swap_check(struct inode *inode)
+bool __layout_in_use(struct inode *inode)
 {
 	struct file_lock_context *ctx = locks_inode_context(inode);
 	struct file_lease *fl;
@@ -83,8 +83,9 @@ int __layout_swap_check(struct inode *inode)
 	list_for_each_entry(fl, &ctx->flc_lease, c.flc_list)
 		busy |= layout_lease_user(&fl->c);
 	spin_unlock(&ctx->flc_lock);
-	return busy ? -ETXTBSY : 0;
+	return busy;
 }
+EXPORT_SYMBOL_GPL(__layout_in_use);
 
 /**
  * layout_break_leases() - ask the holders of breakable leases to let go

@@ -13,6 +13,8 @@
  *				it is about to take away, in bytes, inclusive;
  *	layout_pin_check_all()	the same for operations that exchange or share
  *				blocks of a whole file (reflink, swap, defrag);
+ *	layout_in_use()		before it changes a file that nobody asked it
+ *				to change, in the background: then it does not;
  *	linux/layout_range.h	what range that is, for truncate and fallocate.
  *
  * What waits for leases and pages, without a lock: linux/layout_wait.h.
@@ -51,7 +53,7 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 int __layout_break(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check_all(struct inode *inode);
-int __layout_swap_check(struct inode *inode);
+bool __layout_in_use(struct inode *inode);
 int __layout_share_check(struct inode *inode, bool ask);
 int __layout_share(struct inode *inode, bool ask);
 bool layout_may_ask(struct file *filp);
@@ -100,19 +102,33 @@ static inline int layout_pin_check_all(struct inode *inode)
 }
 
 /**
+ * layout_in_use() - is there any pin, or any layout lease of a process?
+ * @inode: the file
+ *
+ * Of whatever kind, the caller's own too. For what a file system does in the
+ * background, unasked: it leaves such a file alone, and signals nobody.
+ *
+ * Context: the inode lock held, so that no lease is granted meanwhile. Takes
+ *	flc_lock, never sleeps. Not for an inode that is on its way out.
+ */
+static inline bool layout_in_use(struct inode *inode)
+{
+	return layout_pin_inode(inode) && __layout_in_use(inode);
+}
+
+/**
  * layout_swap_check() - may this file become a swap file?
  * @inode: the file
  *
  * swapon(2) does not ask the holders of breakable leases to let go: they would
  * work on the blocks, and swap does.
  *
- * Context: the inode lock held, so that no lease is granted meanwhile.
- * Return: 0, or -ETXTBSY if there is any pin or any layout lease that a process
- *	took, of whatever kind, the caller's own too.
+ * Context: as layout_in_use().
+ * Return: 0, or -ETXTBSY if it is in use.
  */
 static inline int layout_swap_check(struct inode *inode)
 {
-	return layout_pin_inode(inode) ? __layout_swap_check(inode) : 0;
+	return layout_in_use(inode) ? -ETXTBSY : 0;
 }
 
 /**
@@ -327,6 +343,11 @@ static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end
 static inline int layout_pin_check_all(struct inode *inode)
 {
 	return 0;
+}
+
+static inline bool layout_in_use(struct inode *inode)
+{
+	return false;
 }
 
 static inline int layout_swap_check(struct inode *inode)
