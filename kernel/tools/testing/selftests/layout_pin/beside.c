@@ -13,6 +13,7 @@
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
 #define SOMEBODY	4711
 #define BLOCK		1024	/* what limits are in */
+#define SIZE		(64 * PAGE)	/* XFS wants room for more than it uses */
 
 /* With quota for users; the file is somebody's, and has no block yet. */
 static int use_quota(FIXTURE_DATA(layout) *self)
@@ -32,7 +33,7 @@ static int use_quota(FIXTURE_DATA(layout) *self)
 	unlink(self->path);
 	self->fd = open(self->path, O_RDWR | O_CREAT, 0644);
 	self->memory = map_file(self->fd, self->unit);
-	return ftruncate(self->fd, UNITS * self->unit) ||
+	return ftruncate(self->fd, SIZE) ||
 		fchown(self->fd, SOMEBODY, SOMEBODY);
 }
 
@@ -61,12 +62,14 @@ static int limit(const struct kind *kind, long bytes)
 static int pin_as_somebody(const char *path, long size)
 {
 	int owner = open_owner(), fd;
+	void *memory;
 
 	if (setgid(SOMEBODY) || setuid(SOMEBODY))
 		return EPERM;
 	fd = open(path, O_RDWR);
+	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return set_lease(fd, EXCLUSIVE) ?:
-		pin_with(owner, map_file(fd, PAGE), size, PIN_WRITE | PIN_FAST);
+		pin_with(owner, memory, size, PIN_WRITE | PIN_FAST);
 }
 
 TEST_F(layout, over_quota_is_efault_and_leaves_no_pin)
@@ -74,20 +77,20 @@ TEST_F(layout, over_quota_is_efault_and_leaves_no_pin)
 	struct stat st;
 
 	ASSERT_EQ(0, use_quota(self));
-	ASSERT_EQ(0, limit(&self->kind, 2 * PAGE));
-	EXPECT_EQ(EFAULT, elsewhere(pin_as_somebody(self->path, UNITS * PAGE)));
+	ASSERT_EQ(0, limit(&self->kind, SIZE / 2));
+	EXPECT_EQ(EFAULT, elsewhere(pin_as_somebody(self->path, SIZE)));
 	EXPECT_EQ(0, count_pins());
 	EXPECT_EQ(0, count_locks("LAYOUT"));
 	/* The blocks that it could get are the file's, and counted. */
 	ASSERT_EQ(0, fstat(self->fd, &st));
 	EXPECT_LT(0, st.st_blocks);
 	EXPECT_EQ(st.st_blocks * 512L, charged(&self->kind));
-	EXPECT_GE(2 * PAGE, charged(&self->kind));
-	EXPECT_EQ(0, elsewhere(pin_as_somebody(self->path, 2 * PAGE)));
+	EXPECT_GE(SIZE / 2, charged(&self->kind));
+	EXPECT_EQ(0, elsewhere(pin_as_somebody(self->path, st.st_blocks * 512L)));
 	/* And with room for the rest all of it goes. */
-	ASSERT_EQ(0, limit(&self->kind, 2 * UNITS * PAGE));
-	EXPECT_EQ(0, elsewhere(pin_as_somebody(self->path, UNITS * PAGE)));
-	EXPECT_EQ(UNITS * PAGE, charged(&self->kind));
+	ASSERT_EQ(0, limit(&self->kind, 2 * SIZE));
+	EXPECT_EQ(0, elsewhere(pin_as_somebody(self->path, SIZE)));
+	EXPECT_EQ(SIZE, charged(&self->kind));
 }
 
 TEST_F(layout, quota_is_freed_at_the_last_unpin)
@@ -169,33 +172,72 @@ TEST_F(layout, missing_and_minor_faults_stay_the_kernels)
 	close(uffd);
 }
 
-/* Pages that are watched for writes: to pin one is to write to it. */
-TEST_F(layout, pages_that_are_watched_for_writes_are_pinned)
+/* From now on a write to one of these pages is noted; the fault goes on by itself. */
+static int watch(void *memory, long size)
 {
-	int uffd = userfault_open(UFFD_FEATURE_WP_ASYNC);
-	struct uffdio_writeprotect watch = {
-		.range = { (uintptr_t)self->memory, UNITS * PAGE },
+	struct uffdio_writeprotect args = {
+		.range = { (uintptr_t)memory, size },
 		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
 	};
+	int uffd = userfault_open(UFFD_FEATURE_WP_ASYNC);
+
+	if (uffd < 0)
+		return errno;
+	return userfault_register(uffd, memory, size, UFFDIO_REGISTER_MODE_WP) ?:
+		ioctl(uffd, UFFDIO_WRITEPROTECT, &args) ? errno : 0;
+}
+
+/* To pin a page is to write to it. */
+TEST_F(layout, pages_that_are_watched_for_writes_are_pinned)
+{
 	struct pin p;
 
-	ASSERT_LE(0, uffd);
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
-	memset(self->memory, 'a', 2 * PAGE);	/* and two that have no entry */
-	ASSERT_EQ(0, userfault_register(uffd, self->memory, UNITS * PAGE,
-					UFFDIO_REGISTER_MODE_WP));
-	ASSERT_EQ(0, ioctl(uffd, UFFDIO_WRITEPROTECT, &watch));
+	memset(self->memory, 'a', UNITS * PAGE);
+	ASSERT_EQ(0, watch(self->memory, UNITS * PAGE));
 	p = pin(self->memory, UNITS * PAGE);
 	EXPECT_EQ(0, p.error);
 	EXPECT_EQ(1, count_pins());
-	/* While they are pinned as well; a second pin asks again. */
-	ASSERT_EQ(0, ioctl(uffd, UFFDIO_WRITEPROTECT, &watch));
-	EXPECT_EQ(ETXTBSY, ftruncate(self->fd, 0) ? errno : 0);
 	unpin(p);
-	p = pin(self->memory, UNITS * PAGE);
-	EXPECT_EQ(0, p.error);
-	unpin(p);
-	close(uffd);
+}
+
+/* Watched before it has an entry: a store and a pin into this page. */
+static int store_or_pin(const char *path, bool store)
+{
+	int fd = open(path, O_RDWR), error = set_lease(fd, UNBREAK);
+	char *memory = map_file(fd, PAGE);
+
+	error = error ?: watch(memory, PAGE);
+	if (error || !store)
+		return error ?: pin(memory, PAGE).error;
+	*(volatile char *)memory = 'a';
+	return 0;
+}
+
+/*
+ * Where the kernel does not get on with the page, a pin does not either, and both
+ * can be killed.
+ */
+TEST_F(layout, pin_of_a_watched_hole_ends_as_a_store_does)
+{
+	bool ended[2];
+	int i, status;
+	pid_t pid;
+
+	for (i = 0; i < 2; i++) {
+		pid = fork();
+		if (!pid)
+			_exit(store_or_pin(self->path, i));
+		status = 0;
+		ended[i] = ends_within(pid, &status, 15);
+		EXPECT_EQ(0, status);
+		if (ended[i])
+			continue;
+		kill(pid, SIGKILL);
+		EXPECT_TRUE(ends_within(pid, &status, 30));
+	}
+	EXPECT_EQ(ended[0], ended[1]);
+	EXPECT_EQ(0, count_pins());
 }
 
 /* Two pages of the file, and behind them one that is never there. */
