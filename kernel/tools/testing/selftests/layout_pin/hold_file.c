@@ -6,6 +6,9 @@
  *		takes an exclusive layout lease on FILE, pins its first BYTES
  *		if there are to be any, says "held", and holds that until its
  *		input ends
+ *	hold_file FILE layout
+ *		takes a breakable layout lease on FILE, and keeps it as long as
+ *		it may, whoever asks
  *	hold_file FILE page
  *		takes no lease, and has the first page of FILE in a pipe instead
  */
@@ -35,6 +38,13 @@ static void lease_and_pin(const char *path, int fd, long size)
 		errx(1, "pin: %s", strerror(p.error));
 }
 
+static void lease_breakable(const char *path, int fd)
+{
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(fd, F_SETLEASE, F_LAYOUT))
+		err(1, "%s", path);
+}
+
 static void use_page(int fd)
 {
 	void *memory = map_first(fd, PAGE);
@@ -50,17 +60,20 @@ static void use_page(int fd)
 int main(int argc, char **argv)
 {
 	bool page = argc == 3 && !strcmp(argv[2], "page");
+	bool layout = argc == 3 && !strcmp(argv[2], "layout");
 	long size = argc == 3 ? atol(argv[2]) : -1;
 	char byte;
 	int fd;
 
 	if (size < 0)
-		errx(2, "Usage: hold_file FILE BYTES|page");
+		errx(2, "Usage: hold_file FILE BYTES|layout|page");
 	fd = open(argv[1], O_RDWR);
 	if (fd < 0)
 		err(1, "%s", argv[1]);
 	if (page)
 		use_page(fd);
+	else if (layout)
+		lease_breakable(argv[1], fd);
 	else
 		lease_and_pin(argv[1], fd, size);
 	puts("held");
