@@ -28,7 +28,9 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
 static void listen_for_sigbus(void)
 {
 	struct sigaction act = {
-		.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO,
+		.sa_sigaction = on_sigbus,
+		/* Or it ended the wait for another process. */
+		.sa_flags = SA_SIGINFO | SA_RESTART,
 	};
 
 	sigaction(SIGBUS, &act, NULL);
