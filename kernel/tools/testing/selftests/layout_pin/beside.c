@@ -201,45 +201,6 @@ TEST_F(layout, pages_that_are_watched_for_writes_are_pinned)
 	unpin(p);
 }
 
-/* Watched before it has an entry: a store and a pin into this page. */
-static int store_or_pin(const char *path, bool store)
-{
-	int fd = open(path, O_RDWR), error = set_lease(fd, UNBREAK);
-	char *memory = map_file(fd, PAGE);
-
-	error = error ?: watch(memory, PAGE);
-	if (error || !store)
-		return error ?: pin(memory, PAGE).error;
-	*(volatile char *)memory = 'a';
-	return 0;
-}
-
-/*
- * Where the kernel does not get on with the page, a pin does not either, and both
- * can be killed.
- */
-TEST_F(layout, pin_of_a_watched_hole_ends_as_a_store_does)
-{
-	bool ended[2];
-	int i, status;
-	pid_t pid;
-
-	for (i = 0; i < 2; i++) {
-		pid = fork();
-		if (!pid)
-			_exit(store_or_pin(self->path, i));
-		status = 0;
-		ended[i] = ends_within(pid, &status, 15);
-		EXPECT_EQ(0, status);
-		if (ended[i])
-			continue;
-		kill(pid, SIGKILL);
-		EXPECT_TRUE(ends_within(pid, &status, 30));
-	}
-	EXPECT_EQ(ended[0], ended[1]);
-	EXPECT_EQ(0, count_pins());
-}
-
 /* Two pages of the file, and behind them one that is never there. */
 static int pin_into_a_fault(const char *path, int tell)
 {
