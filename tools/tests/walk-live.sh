@@ -383,7 +383,7 @@ t_reading_costs_by_the_file_not_by_the_region()
 t_many_records()
 {
 	local records=255997
-	! is_debug_kernel || records=1000
+	! is_debug_kernel || records=2048
 	mounted ext4
 	sysctl -qw vm.max_map_count=$((records + 1000))
 	start held walk-pins records "$file" "$records"
