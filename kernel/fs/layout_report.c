@@ -335,7 +335,7 @@ void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page)
 	while (said++ < LAYOUT_REPORT_MAX && layout_report_pin(report)) {
 		report->processes[0] = '\0';
 		layout_report_processes(report);
-		pr_warn("layout_pin: bad page %lu of %s on %s is pinned through %s, under the lease of process %d; processes that have it:%s\n",
+		pr_warn("layout_pin: page %lu of %s on %s has failed; it is pinned through %s, under the lease of process %d; processes that have it:%s\n",
 			page->index, report->file, report->device, report->path,
 			report->holder, report->processes);
 	}

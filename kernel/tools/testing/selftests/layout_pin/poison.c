@@ -75,14 +75,14 @@ static bool said_in_the_log(pid_t holder, long page)
 	char command[320];
 
 	snprintf(command, sizeof(command),
-		 "dmesg | grep -q 'layout_pin: bad page %ld of file on pmem[01] is pinned through .*/gup_test, under the lease of process %d; processes that have it:.* %d\\>'",
+		 "dmesg | grep -q 'layout_pin: page %ld of file on pmem[01] has failed; it is pinned through .*/gup_test, under the lease of process %d; processes that have it:.* %d\\>'",
 		 page, holder, holder);
 	return !system(command);
 }
 
 static int lines_in_the_log(void)
 {
-	FILE *dmesg = popen("dmesg | grep -c 'layout_pin: bad page'", "r");
+	FILE *dmesg = popen("dmesg | grep -c 'layout_pin: page .* has failed'", "r");
 	int lines = -1;
 
 	if (!dmesg || fscanf(dmesg, "%d", &lines) != 1)
