@@ -376,8 +376,9 @@ static void truncate_ranges_cover_what_is_freed(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(SZ_8K, SZ_8K, SZ_2M, &start));
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(0, 0, SZ_4K, &start));
 	/* Less: the page, or the unit, that the new end is in as well. */
-	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8K, 4097, SZ_4K, &start));
-	KUNIT_EXPECT_EQ(test, start, SZ_4K);
+	KUNIT_EXPECT_TRUE(test, layout_truncate_start(2 * PAGE_SIZE, PAGE_SIZE + 1,
+						      SZ_4K, &start));
+	KUNIT_EXPECT_EQ(test, start, PAGE_SIZE);
 	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8M, SZ_2M + 1, SZ_2M,
 						      &start));
 	KUNIT_EXPECT_EQ(test, start, SZ_2M);
