@@ -342,27 +342,11 @@ void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page)
 	kfree(report);
 }
 
-/* Text of a link, as much as is kept from one record to the next. */
-#define LAYOUT_TAIL_MAX		512
-
-/**
- * struct layout_reader - a reader of the table
- * @place: a record of its own, without a link, that keeps its place. A position in
- *	numbers would cost a walk from the start for each piece that is read, and
- *	lose a place for each record that goes meanwhile.
- * @link: number of the link that was shown last, 0 for none
- * @len: of the text in @tail
- * @tail: what its record's line ended in: mostly the next one's ends in the same,
- *	and paths are what takes time. Not kept where the lock is dropped, since
- *	files may be renamed.
+/*
+ * A reader of the table keeps its place with a record of its own, which has no
+ * link. A position in numbers would cost a walk from the start for each piece
+ * that is read, and lose a place for each record that goes meanwhile.
  */
-struct layout_reader {
-	struct layout_pin place;
-	u64 link;
-	size_t len;
-	char tail[LAYOUT_TAIL_MAX];
-};
-
 static void *layout_table_from(struct list_head *at)
 {
 	while (!list_is_head(at, &layout_table)) {
@@ -376,13 +360,12 @@ static void *layout_table_from(struct list_head *at)
 static void *layout_table_start(struct seq_file *m, loff_t *pos)
 	__acquires(&layout_table_lock)
 {
-	struct layout_reader *reader = m->private;
+	struct layout_pin *place = m->private;
 
 	spin_lock(&layout_table_lock);
-	reader->link = 0;
 	if (!*pos)
-		list_move(&reader->place.table, &layout_table);
-	return layout_table_from(reader->place.table.next);
+		list_move(&place->table, &layout_table);
+	return layout_table_from(place->table.next);
 }
 
 static void *layout_table_next(struct seq_file *m, void *v, loff_t *pos)
@@ -396,18 +379,24 @@ static void *layout_table_next(struct seq_file *m, void *v, loff_t *pos)
 static void layout_table_stop(struct seq_file *m, void *v)
 	__releases(&layout_table_lock)
 {
-	struct layout_reader *reader = m->private;
+	struct layout_pin *place = m->private;
 
-	list_move_tail(&reader->place.table, v ?: &layout_table);
+	list_move_tail(&place->table, v ?: &layout_table);
 	spin_unlock(&layout_table_lock);
 }
 
-static void layout_table_show_link(struct seq_file *m, struct layout_link *link)
+/* One line: file as in /proc/locks, byte range, who pinned it when, and paths. */
+static int layout_table_show(struct seq_file *m, void *v)
 {
-	struct layout_owner *owner = link->owner;
+	struct layout_pin *pin = list_entry(v, struct layout_pin, table);
+	struct layout_owner *owner = pin->link->owner;
+	struct inode *inode = pin->link->inode;
 
-	seq_put_decimal_ull(m, " owner ", owner->number);
-	seq_putc(m, ' ');
+	seq_printf(m, "%02x:%02x:%lu %llu-%llu pid %d since %lld owner %llu ",
+		   MAJOR(inode->i_sb->s_dev), MINOR(inode->i_sb->s_dev),
+		   inode->i_ino, (u64)pin->it.start << PAGE_SHIFT,
+		   (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1,
+		   pid_nr(pin->lease->holder), pin->since, owner->number);
 	if (owner->is_mm)
 		seq_puts(m, "mm");
 	else if (owner->key)
@@ -415,37 +404,8 @@ static void layout_table_show_link(struct seq_file *m, struct layout_link *link)
 	else
 		seq_puts(m, "closed");
 	seq_puts(m, " file ");
-	seq_path(m, &link->path, " \t\n\\");
+	seq_path(m, &pin->link->path, " \t\n\\");
 	seq_putc(m, '\n');
-}
-
-/* One line: file as in /proc/locks, byte range, who pinned it when, and paths. */
-static int layout_table_show(struct seq_file *m, void *v)
-{
-	struct layout_pin *pin = list_entry(v, struct layout_pin, table);
-	struct layout_reader *reader = m->private;
-	dev_t dev = pin->link->inode->i_sb->s_dev;
-	size_t start;
-
-	seq_put_hex_ll(m, NULL, MAJOR(dev), 2);
-	seq_put_hex_ll(m, ":", MINOR(dev), 2);
-	seq_put_decimal_ull(m, ":", pin->link->inode->i_ino);
-	seq_put_decimal_ull(m, " ", (u64)pin->it.start << PAGE_SHIFT);
-	seq_put_decimal_ull(m, "-", (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1);
-	seq_put_decimal_ll(m, " pid ", pid_nr(pin->lease->holder));
-	seq_put_decimal_ll(m, " since ", pin->since);
-	if (reader->link == pin->link->number) {
-		seq_write(m, reader->tail, reader->len);
-		return 0;
-	}
-	start = m->count;
-	layout_table_show_link(m, pin->link);
-	reader->len = m->count - start;
-	reader->link = 0;
-	if (!seq_has_overflowed(m) && reader->len <= sizeof(reader->tail)) {
-		memcpy(reader->tail, m->buf + start, reader->len);
-		reader->link = pin->link->number;
-	}
 	return 0;
 }
 
@@ -458,22 +418,22 @@ static const struct seq_operations layout_table_sops = {
 
 static int layout_table_open(struct inode *inode, struct file *file)
 {
-	struct layout_reader *reader;
+	struct layout_pin *place;
 
-	reader = __seq_open_private(file, &layout_table_sops, sizeof(*reader));
-	if (!reader)
+	place = __seq_open_private(file, &layout_table_sops, sizeof(*place));
+	if (!place)
 		return -ENOMEM;
-	INIT_LIST_HEAD(&reader->place.table);
+	INIT_LIST_HEAD(&place->table);
 	return 0;
 }
 
 static int layout_table_release(struct inode *inode, struct file *file)
 {
 	struct seq_file *m = file->private_data;
-	struct layout_reader *reader = m->private;
+	struct layout_pin *place = m->private;
 
 	spin_lock(&layout_table_lock);
-	list_del(&reader->place.table);
+	list_del(&place->table);
 	spin_unlock(&layout_table_lock);
 	return seq_release_private(inode, file);
 }

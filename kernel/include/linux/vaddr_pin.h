@@ -146,7 +146,7 @@ static inline void vaddr_pin_owner_exit(struct file *old)
 	current->pin_owner = old;
 }
 
-/* fs/layout_record.c, for mm/memory-failure.c: say who has pinned a bad page. */
+/* fs/layout_report.c, for mm/memory-failure.c: say who has pinned a bad page. */
 void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page);
 
 #else /* !CONFIG_LAYOUT_PIN */
