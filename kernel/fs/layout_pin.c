@@ -55,7 +55,8 @@ int __layout_pin_check(struct inode *inode, loff_t start, loff_t end)
 }
 EXPORT_SYMBOL_GPL(__layout_pin_check);
 
-int __layout_pin_check_all(struct inode *inode)
+/* Is there any pin, or any unbreakable lease, the caller's own too? */
+static int layout_pin_check_all(struct inode *inode)
 {
 	struct file_lock_context *ctx = locks_inode_context(inode);
 	bool busy;
@@ -70,7 +71,6 @@ int __layout_pin_check_all(struct inode *inode)
 	trace_change_refused(inode, 0, LLONG_MAX);
 	return -ETXTBSY;
 }
-EXPORT_SYMBOL_GPL(__layout_pin_check_all);
 
 bool __layout_in_use(struct inode *inode)
 {
@@ -129,7 +129,7 @@ static bool layout_lease_of_others(struct inode *inode)
 
 int __layout_share_check(struct inode *inode, bool ask)
 {
-	int error = __layout_pin_check_all(inode);
+	int error = layout_pin_check_all(inode);
 
 	if (!error && !ask && layout_lease_of_others(inode))
 		return -ETXTBSY;

@@ -11,8 +11,9 @@
  *	layout_pin_check()	under the invalidate lock (or whatever else keeps
  *				page faults out), before blocks move: the range
  *				it is about to take away, in bytes, inclusive;
- *	layout_pin_check_all()	the same for operations that exchange or share
- *				blocks of a whole file (reflink, swap, defrag);
+ *	layout_share_two()	in place of layout_break() for operations that
+ *				exchange or share blocks of whole files (reflink,
+ *				swap, defrag); layout_share() if it is one file;
  *	layout_in_use()		before it changes a file that nobody asked it
  *				to change, in the background: then it does not;
  *	linux/layout_range.h	what range that is, for truncate and fallocate.
@@ -52,7 +53,6 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 		       void **priv, int (*allowed)(struct inode *inode));
 int __layout_break(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
-int __layout_pin_check_all(struct inode *inode);
 bool __layout_in_use(struct inode *inode);
 int __layout_share_check(struct inode *inode, bool ask);
 int __layout_share(struct inode *inode, bool ask);
@@ -86,19 +86,6 @@ static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end
 {
 	return layout_pin_inode(inode) ?
 		__layout_pin_check(inode, start, end) : 0;
-}
-
-/**
- * layout_pin_check_all() - may blocks of this file be exchanged or shared?
- * @inode: one of the files of the operation; call it for each
- *
- * Context: as layout_pin_check().
- * Return: 0, or -ETXTBSY if there is any pin or any unbreakable lease, the
- *	caller's own too.
- */
-static inline int layout_pin_check_all(struct inode *inode)
-{
-	return layout_pin_inode(inode) ? __layout_pin_check_all(inode) : 0;
 }
 
 /**
@@ -154,8 +141,7 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
 
 /**
  * layout_share_check() - may blocks of this file be shared with another one?
- * @inode: one of the files of the operation; call it for each, and then
- *	layout_share() for each, so that nobody is signalled in vain
+ * @inode: one of the files of the operation
  * @ask: may the caller ask other processes to let go? If not, a breakable lease
  *	of another process refuses it as well
  *
@@ -180,6 +166,40 @@ static inline int layout_share_check(struct inode *inode, bool ask)
 static inline int layout_share(struct inode *inode, bool ask)
 {
 	return layout_pin_inode(inode) ? __layout_share(inode, ask) : 0;
+}
+
+/**
+ * layout_share_check_two() - may blocks of two files be shared or exchanged?
+ * @inode1: one of the files
+ * @ask1: as for layout_share_check(), of this file
+ * @inode2: the other one, or the same
+ * @ask2: of that
+ *
+ * Context and return: as layout_share_check().
+ */
+static inline int layout_share_check_two(struct inode *inode1, bool ask1,
+					 struct inode *inode2, bool ask2)
+{
+	return layout_share_check(inode1, ask1) ?:
+		layout_share_check(inode2, ask2);
+}
+
+/**
+ * layout_share_two() - get leases out of the way of an exchange of blocks
+ * @inode1: one of the files
+ * @ask1: as for layout_share_check(), of this file
+ * @inode2: the other one, or the same
+ * @ask2: of that
+ *
+ * Looks at both before it asks anybody, so that nobody is signalled in vain.
+ *
+ * Context and return: as layout_break(), for both.
+ */
+static inline int layout_share_two(struct inode *inode1, bool ask1,
+				   struct inode *inode2, bool ask2)
+{
+	return layout_share_check_two(inode1, ask1, inode2, ask2) ?:
+		layout_share(inode1, ask1) ?: layout_share(inode2, ask2);
 }
 
 /**
@@ -340,11 +360,6 @@ static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end
 	return 0;
 }
 
-static inline int layout_pin_check_all(struct inode *inode)
-{
-	return 0;
-}
-
 static inline bool layout_in_use(struct inode *inode)
 {
 	return false;
@@ -366,6 +381,18 @@ static inline int layout_share_check(struct inode *inode, bool ask)
 }
 
 static inline int layout_share(struct inode *inode, bool ask)
+{
+	return 0;
+}
+
+static inline int layout_share_check_two(struct inode *inode1, bool ask1,
+					 struct inode *inode2, bool ask2)
+{
+	return 0;
+}
+
+static inline int layout_share_two(struct inode *inode1, bool ask1,
+				   struct inode *inode2, bool ask2)
 {
 	return 0;
 }
