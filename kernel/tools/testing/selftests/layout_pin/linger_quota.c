@@ -87,6 +87,16 @@ static int make_charged_file(FIXTURE_DATA(layout) *self)
 	return self->memory == MAP_FAILED ? -1 : 0;
 }
 
+/* Nothing has the file any more but a page of it in a pipe. */
+static int unlink_in_use(FIXTURE_DATA(layout) *self, int *fds)
+{
+	if (make_charged_file(self) || hold_page(self->memory, fds) ||
+	    unlink(self->path))
+		return -1;
+	let_go(self);
+	return 0;
+}
+
 /* Other tests do without. */
 static void end_quota(struct __test_metadata *_metadata,
 		      FIXTURE_DATA(layout) *self)
@@ -123,10 +133,7 @@ TEST_F(layout, quota_is_turned_off_while_an_inode_waits)
 	struct job job;
 	int fds[2];
 
-	ASSERT_EQ(0, make_charged_file(self));
-	ASSERT_EQ(0, hold_page(self->memory, fds));
-	ASSERT_EQ(0, unlink(self->path));
-	let_go(self);
+	ASSERT_EQ(0, unlink_in_use(self, fds));
 	job = start(quota_off(self));
 	EXPECT_EQ(0, wait_for(&job, SOON));
 	end_job(&job);
@@ -141,10 +148,7 @@ TEST_F(layout, umount_with_quota_is_busy_while_an_inode_waits)
 	struct job job;
 	int fds[2];
 
-	ASSERT_EQ(0, make_charged_file(self));
-	ASSERT_EQ(0, hold_page(self->memory, fds));
-	ASSERT_EQ(0, unlink(self->path));
-	let_go(self);
+	ASSERT_EQ(0, unlink_in_use(self, fds));
 	job = start(umount(kind_dir(&self->kind)) ? errno : 0);
 	EXPECT_EQ(EBUSY, wait_for(&job, SOON));
 	end_job(&job);

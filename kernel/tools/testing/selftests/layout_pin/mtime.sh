@@ -9,7 +9,7 @@
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
-work=$(mktemp -d) server=$work/server file=$work/server/file holder_pid=""
+work=$(mktemp -d) server=$work/server file=$work/server/file
 # shellcheck source-path=SCRIPTDIR source=tap.sh
 . "$here/tap.sh"
 # shellcheck source-path=SCRIPTDIR source=nfsd.sh
@@ -31,15 +31,6 @@ cleanup()
 }
 trap cleanup EXIT
 
-# Usage: check_fs NAME COMMAND...: a function that has to succeed, if it is selected.
-check_fs()
-{
-	local name="$fs $1"
-	shift
-	case $name in *"${TESTS-}"*) ;; *) return 0 ;; esac
-	check "$name" in_turn "$@"
-}
-
 # In a shell of its own, see check: so is what it starts.
 in_turn()
 {
@@ -49,14 +40,8 @@ in_turn()
 
 start_file_system()
 {
-	case $fs in
-	ext4) device=/dev/pmem0; mkfs.ext4 -q -b 4096 -F "$device" ;;
-	xfs) device=/dev/pmem1; mkfs.xfs -q -f -m reflink=0 "$device" ;;
-	esac
-	# Other tests have to make theirs anew.
-	rm -f "/tmp/layout_pin.$fs"
-	mkdir -p "$server" "$work/client"
-	mount -o dax "$device" "$server"
+	mount_new "$server" -m reflink=0
+	mkdir -p "$work/client"
 	export_dir "$server"
 	# With its caches, as users mount it.
 	timeout 60 mount -t nfs -o vers=3,tcp,nolock,soft \
@@ -71,45 +56,13 @@ end_file_system()
 }
 
 # A new file, of which a device has the first page.
-start_holder()
+hold_new()
 {
 	end_holder
 	rm -f "$file"
 	head -c 65536 /dev/zero > "$file"
-	rm -f "$work/input"
-	mkfifo "$work/input"
-	"$rdma_file" "$file" < "$work/input" > "$work/holder" 2>&1 &
-	holder_pid=$!
-	exec 9> "$work/input"
-	wait_for_answer 1
-}
-
-end_holder()
-{
-	[ -n "$holder_pid" ] || return 0
-	exec 9>&-
-	wait "$holder_pid" || true
-	holder_pid=""
-}
-
-# Usage: wait_for_answer NUMBER
-wait_for_answer()
-{
-	local i
-	for ((i = 0; i < 300; i++)); do
-		[ "$(wc -l < "$work/holder")" -lt "$1" ] || break
-		sleep 0.1
-	done
-	[ "$(sed -n "$1p" "$work/holder")" = "done" ] || { cat "$work/holder"; return 1; }
-}
-
-# Usage: tell LINE: the holder does it.
-tell()
-{
-	local line
-	line=$(($(wc -l < "$work/holder") + 1))
-	echo "$1" >&9
-	wait_for_answer "$line"
+	start_holder "$rdma_file" "$file"
+	[ "$(sed -n 1p "$work/holder")" = "done" ]
 }
 
 # Usage: starts_with CHARACTER FILE
@@ -143,7 +96,7 @@ copied()
 
 rsync_copies()
 {
-	start_holder
+	hold_new
 	rm -f "$work/copy"
 	rsync -a "$file" "$work/copy"
 	[ -z "$(rsync -a --out-format=%n "$file" "$work/copy")" ]
@@ -164,7 +117,7 @@ built()
 
 make_builds()
 {
-	start_holder
+	hold_new
 	printf '%s: %s\n\tcp $< $@\n' "$work/target" "$file" > "$work/makefile"
 	cp "$file" "$work/target"
 	make -q -f "$work/makefile" "$work/target"
@@ -181,7 +134,7 @@ read_again()
 
 client_reads()
 {
-	start_holder
+	hold_new
 	starts_with '\0' "$work/client/file"
 	# The test of the test: it does have it cached.
 	tell "write X"
@@ -193,9 +146,9 @@ client_reads()
 start_nfsd -V 3 -N 4 --no-udp
 for fs in ext4 xfs; do
 	start_file_system
-	check_fs rsync_copies_what_a_device_wrote rsync_copies
-	check_fs make_builds_from_what_a_device_wrote make_builds
-	check_fs nfs_client_reads_what_a_device_wrote client_reads
+	check_fs rsync_copies_what_a_device_wrote in_turn rsync_copies
+	check_fs make_builds_from_what_a_device_wrote in_turn make_builds
+	check_fs nfs_client_reads_what_a_device_wrote in_turn client_reads
 	end_file_system
 done
 [ -z "${TESTS-}" ] || echo "1..$number"

@@ -7,72 +7,33 @@
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
+work=$(mktemp -d)
 # shellcheck source-path=SCRIPTDIR source=tap.sh
 . "$here/tap.sh"
-holder_pid="" pids=()
-work=$(mktemp -d)
+# shellcheck source-path=SCRIPTDIR source=nfsd.sh
+. "$here/nfsd.sh"
 
 echo "TAP version 13"
 find_hold_file "$here"
-[ "$(id -u)" = 0 ] || skip_all "needs root"
-for program in rpcbind rpc.mountd rpc.nfsd exportfs mount.nfs; do
-	command -v $program > /dev/null || skip_all "no $program"
-done
-[ -b /dev/pmem1 ] || skip_all "no /dev/pmem1"
-grep -qw nfsd /proc/filesystems || skip_all "this kernel has no NFS server"
+need_nfsd mount.nfs
 
 # shellcheck disable=SC2317 # called by a trap
 cleanup()
 {
-	let_go
+	end_holder
 	umount "$work/client" 2> /dev/null || true
-	exportfs -ua 2> /dev/null || true
-	rpc.nfsd 0 2> /dev/null || true
-	umount /proc/fs/nfsd 2> /dev/null || true
-	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2> /dev/null || true
+	end_nfsd
 	wait
 	umount "$work/server" 2> /dev/null || true
 	rm -rf "$work"
 }
 trap cleanup EXIT
 
-# Usage: check_fs NAME COMMAND...: a function that has to succeed, if it is selected.
-check_fs()
-{
-	local name="$fs $1"
-	shift
-	case $name in *"${TESTS-}"*) ;; *) return 0 ;; esac
-	check "$name" "$@"
-}
-
-start_server()
-{
-	mkdir -p /run/rpcbind /var/lib/nfs/sm /var/lib/nfs/v4recovery
-	touch /var/lib/nfs/etab /var/lib/nfs/rmtab
-	rpcbind -f -w > "$work/rpcbind" 2>&1 &
-	pids+=($!)
-	mount -t nfsd nfsd /proc/fs/nfsd
-	for ((i = 0; i < 50; i++)); do
-		[ ! -S /run/rpcbind.sock ] || break
-		sleep 0.1
-	done
-	rpc.mountd -F > "$work/mountd" 2>&1 &
-	pids+=($!)
-	rpc.nfsd -V 3 -N 4 --no-udp 2
-}
-
 start_file_system()
 {
-	case $fs in
-	ext4) device=/dev/pmem0; mkfs.ext4 -q -b 4096 -F "$device" ;;
-	xfs) device=/dev/pmem1; mkfs.xfs -q -f -m reflink=0 "$device" ;;
-	esac
-	# Other tests have to make theirs anew.
-	rm -f "/tmp/layout_pin.$fs"
-	mkdir -p "$work/server" "$work/client"
-	mount -o dax "$device" "$work/server"
-	exportfs -o rw,sync,no_root_squash,no_subtree_check,insecure \
-		"127.0.0.1:$work/server"
+	mount_new "$work/server" -m reflink=0
+	mkdir -p "$work/client"
+	export_dir "$work/server"
 	timeout 60 mount -t nfs -o vers=3,tcp,nolock,noac,soft \
 		"127.0.0.1:$work/server" "$work/client"
 	server=$work/server/file client=$work/client/file
@@ -82,41 +43,17 @@ start_file_system()
 end_file_system()
 {
 	umount "$work/client"
-	exportfs -u "127.0.0.1:$work/server"
-	exportfs -f
+	unexport_dir "$work/server"
 	umount "$work/server"
 }
 
 # Usage: hold BYTES|page: a new file that another process of the server holds.
 hold()
 {
-	let_go
+	end_holder
 	cp "$work/data" "$server"
-	rm -f "$work/input" "$work/held"
-	mkfifo "$work/input"
-	"$hold_file" "$server" "$1" < "$work/input" > "$work/held" &
-	holder_pid=$!
-	exec 9> "$work/input"
-	wait_held
-}
-
-wait_held()
-{
-	for ((i = 0; i < 100; i++)); do
-		! grep -q held "$work/held" || return 0
-		kill -0 $holder_pid
-		sleep 0.1
-	done
-	echo "no lease"
-	return 1
-}
-
-let_go()
-{
-	[ -n "$holder_pid" ] || return 0
-	exec 9>&-
-	wait "$holder_pid" || true
-	holder_pid=""
+	start_holder "$hold_file" "$server" "$1" > /dev/null || true
+	grep -qx held "$work/holder" || { cat "$work/holder"; return 1; }
 }
 
 # Of an error the client is told at once, and nothing is changed.
@@ -195,7 +132,7 @@ no_thread_waits_for_a_page()
 	sleep 1
 	timeout 10 touch "$work/client/other"
 	kill -0 "$job"
-	let_go
+	end_holder
 	wait "$job"
 	echo 2 > /proc/fs/nfsd/threads
 	[ "$(stat -c %s "$server")" = 0 ]
@@ -203,7 +140,7 @@ no_thread_waits_for_a_page()
 }
 
 [ -n "${TESTS-}" ] || echo "1..18"
-start_server
+start_nfsd -V 3 -N 4 --no-udp
 for fs in ext4 xfs; do
 	start_file_system
 	for bytes in 0 65536; do
@@ -215,7 +152,7 @@ for fs in ext4 xfs; do
 		check_fs "${how}_open_with_truncation" by_opening_it
 	done
 	check_fs writing_and_growing writing
-	let_go
+	end_holder
 	check_fs truncate_once_let_go once_let_go
 	check_fs no_thread_waits_for_a_page no_thread_waits_for_a_page
 	end_file_system

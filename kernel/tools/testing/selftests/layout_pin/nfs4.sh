@@ -16,7 +16,7 @@ work=$(mktemp -d) server=$work/server file=$work/server/file
 . "$here/tap.sh"
 # shellcheck source-path=SCRIPTDIR source=nfsd.sh
 . "$here/nfsd.sh"
-holder_pid="" client_pid="" break_time=5
+client_pid="" break_time=5
 tracing=/sys/kernel/tracing
 
 echo "TAP version 13"
@@ -38,15 +38,6 @@ cleanup()
 }
 trap cleanup EXIT
 
-# Usage: check_fs NAME COMMAND...: a function that has to succeed, if it is selected.
-check_fs()
-{
-	local name="$fs $1"
-	shift
-	case $name in *"${TESTS-}"*) ;; *) return 0 ;; esac
-	check "$name" in_turn "$@"
-}
-
 # In a shell of its own, see check: so is what it starts.
 in_turn()
 {
@@ -56,14 +47,7 @@ in_turn()
 
 start_file_system()
 {
-	case $fs in
-	ext4) device=/dev/pmem0; mkfs.ext4 -q -b 4096 -F "$device" ;;
-	xfs) device=/dev/pmem1; mkfs.xfs -q -f "$device" ;;
-	esac
-	# Other tests have to make theirs anew.
-	rm -f "/tmp/layout_pin.$fs"
-	mkdir -p "$server"
-	mount -o dax "$device" "$server"
+	mount_new "$server"
 	export_dir "$server" fsid=0,pnfs
 }
 
@@ -88,46 +72,12 @@ start_client()
 	wait_for_line "$work/client" 1
 }
 
-# Usage: start_holder PROGRAM ARGUMENT...
-start_holder()
-{
-	mkfifo "$work/holder.in"
-	"$@" < "$work/holder.in" > "$work/holder" 2>&1 8>&- &
-	holder_pid=$!
-	exec 9> "$work/holder.in"
-	rm "$work/holder.in"
-	wait_for_line "$work/holder" 1
-}
-
 end_client()
 {
 	[ -n "$client_pid" ] || return 0
 	exec 8>&-
 	wait "$client_pid" || true
 	client_pid=""
-}
-
-end_holder()
-{
-	[ -n "$holder_pid" ] || return 0
-	exec 9>&-
-	wait "$holder_pid" || true
-	holder_pid=""
-}
-
-# Usage: wait_for_line FILE NUMBER: says the line, or fails.
-wait_for_line()
-{
-	local i
-	for ((i = 0; i < 300; i++)); do
-		if [ "$(wc -l < "$1")" -ge "$2" ]; then
-			sed -n "$2p" "$1"
-			return 0
-		fi
-		sleep 0.1
-	done
-	cat "$1"
-	return 1
 }
 
 # Usage: ask WORD: says the client's answer.
@@ -137,15 +87,6 @@ ask()
 	line=$(($(wc -l < "$work/client") + 1))
 	echo "$1" >&8
 	wait_for_line "$work/client" "$line"
-}
-
-# Usage: tell LINE: the holder does it.
-tell()
-{
-	local line
-	line=$(($(wc -l < "$work/holder") + 1))
-	echo "$1" >&9
-	[ "$(wait_for_line "$work/holder" "$line")" = "done" ]
 }
 
 # A new file, as large as the layout that the client asks for.
@@ -280,14 +221,14 @@ echo $break_time > /proc/sys/fs/lease-break-time
 start_nfsd -V 4.1 -N 3
 for fs in ext4 xfs; do
 	start_file_system
-	check_fs change_attribute_moves change_attribute_moves
+	check_fs change_attribute_moves in_turn change_attribute_moves
 	if [ $fs = xfs ]; then
-		check_fs layout_is_recalled_by_truncate recalled_by_truncate
-		check_fs unbreakable_lease_keeps_the_client_away \
+		check_fs layout_is_recalled_by_truncate in_turn recalled_by_truncate
+		check_fs unbreakable_lease_keeps_the_client_away in_turn \
 			unbreakable_keeps_the_client_away
-		check_fs client_keeps_unbreakable_lease_away client_keeps_unbreakable_away
-		check_fs layout_is_recalled_beside_a_process recalled_beside_a_process
-		check_fs no_layout_while_a_process_is_asked \
+		check_fs client_keeps_unbreakable_lease_away in_turn client_keeps_unbreakable_away
+		check_fs layout_is_recalled_beside_a_process in_turn recalled_beside_a_process
+		check_fs no_layout_while_a_process_is_asked in_turn \
 			no_layout_while_a_process_is_asked
 	fi
 	end_file_system

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# An NFS server on this machine, for the scripts among the tests; they source it,
-# and have a directory of their own in $work.
-nfsd_pids=()
+# An NFS server on this machine, a file system that it exports, and a process that holds
+# a file of it, for the scripts among the tests; they source it after tap.sh, and have a
+# directory of their own in $work.
+nfsd_pids=() holder_pid=""
 : "${work:?}"
 
 # Usage: need_nfsd PROGRAM...: or skip all.
@@ -47,6 +48,69 @@ unexport_dir()
 {
 	exportfs -u "127.0.0.1:$1"
 	exportfs -f
+}
+
+# Usage: mount_new DIRECTORY [OPTION...]: a new file system of kind $fs; options are those
+# of mkfs.xfs.
+mount_new()
+{
+	local dir=$1 device
+	shift
+	case $fs in
+	ext4) device=/dev/pmem0; mkfs.ext4 -q -b 4096 -F "$device" ;;
+	xfs) device=/dev/pmem1; mkfs.xfs -q -f "$@" "$device" ;;
+	esac
+	# Other tests have to make theirs anew.
+	rm -f "/tmp/layout_pin.$fs"
+	mkdir -p "$dir"
+	mount -o dax "$device" "$dir"
+}
+
+# Usage: start_holder PROGRAM ARGUMENT...: says its first line. What it says is in
+# $work/holder; its input is descriptor 9, and ends when no process has that any more:
+# what is started beside it has to close it.
+start_holder()
+{
+	end_holder
+	mkfifo "$work/holder.in"
+	"$@" < "$work/holder.in" > "$work/holder" 2>&1 8>&- &
+	holder_pid=$!
+	exec 9> "$work/holder.in"
+	rm "$work/holder.in"
+	wait_for_line "$work/holder" 1
+}
+
+end_holder()
+{
+	[ -n "$holder_pid" ] || return 0
+	exec 9>&-
+	wait "$holder_pid" || true
+	holder_pid=""
+}
+
+# Usage: wait_for_line FILE NUMBER: says the line, or fails.
+wait_for_line()
+{
+	local i
+	for ((i = 0; i < 300; i++)); do
+		if [ "$(wc -l < "$1")" -ge "$2" ]; then
+			sed -n "$2p" "$1"
+			return 0
+		fi
+		sleep 0.1
+	done
+	cat "$1"
+	return 1
+}
+
+# Usage: tell LINE: the holder does it, and says "done".
+tell()
+{
+	local line
+	line=$(($(wc -l < "$work/holder") + 1))
+	echo "$1" >&9
+	[ "$(wait_for_line "$work/holder" "$line")" = "done" ] ||
+		{ cat "$work/holder"; return 1; }
 }
 
 end_nfsd()

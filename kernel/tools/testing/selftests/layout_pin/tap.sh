@@ -34,6 +34,16 @@ result()
 	echo "$result $number - $2"
 }
 
+# Usage: check_fs NAME COMMAND...: check, if it is selected by $TESTS; the name says which
+# file system it is, $fs.
+check_fs()
+{
+	local name="$fs $1"
+	shift
+	case $name in *"${TESTS-}"*) ;; *) return 0 ;; esac
+	check "$name" "$@"
+}
+
 # Usage: check NAME COMMAND...: what it says comes before the result.
 check()
 {

@@ -138,6 +138,29 @@ static void others_go_on(struct __test_metadata *_metadata,
 		TH_LOG("beside %s", name);
 }
 
+/* He who wrote meanwhile has changed what SWAPEXT compares. */
+static void goes_through(struct __test_metadata *_metadata, struct job *job,
+			 const struct op *op)
+{
+	wait_for(job, SOON);
+	EXPECT_TRUE(job->result == 0 || op->run == op_swap_extents)
+		TH_LOG("%s: %d", op->name, job->result);
+	end_job(job);
+}
+
+typedef void (*beside_fn)(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(layout) *self, const struct op *op);
+
+static void each_op(struct __test_metadata *_metadata,
+		    FIXTURE_DATA(layout) *self, beside_fn beside)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ops); i++)
+		if (has(self, &ops[i]))
+			beside(_metadata, self, &ops[i]);
+}
+
 static void beside_a_lease(struct __test_metadata *_metadata,
 			   FIXTURE_DATA(layout) *self, const struct op *op)
 {
@@ -152,22 +175,14 @@ static void beside_a_lease(struct __test_metadata *_metadata,
 	EXPECT_TRUE(is_asked());
 	others_go_on(_metadata, self, &job, op->name);
 	shared->let_go = 1;
-	/* He who wrote meanwhile has changed what SWAPEXT compares. */
-	wait_for(&job, SOON);
-	EXPECT_TRUE(job.result == 0 || op->run == op_swap_extents)
-		TH_LOG("%s: %d", op->name, job.result);
-	end_job(&job);
+	goes_through(_metadata, &job, op);
 	end_holder(holder);
 	end(&w);
 }
 
 TEST_F(layout, waiting_for_a_lease_stops_nobody)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(ops); i++)
-		if (has(self, &ops[i]))
-			beside_a_lease(_metadata, self, &ops[i]);
+	each_op(_metadata, self, beside_a_lease);
 }
 
 static void beside_a_page(struct __test_metadata *_metadata,
@@ -187,21 +202,14 @@ static void beside_a_page(struct __test_metadata *_metadata,
 	EXPECT_EQ(BY_SIGNAL + SIGKILL, wait_for(&killed, SOON))
 		TH_LOG("%s", op->name);
 	EXPECT_TRUE(drop_page(fds));
-	wait_for(&job, SOON);
-	EXPECT_TRUE(job.result == 0 || op->run == op_swap_extents)
-		TH_LOG("%s: %d", op->name, job.result);
-	end_job(&job);
+	goes_through(_metadata, &job, op);
 	end_job(&killed);
 	end(&w);
 }
 
 TEST_F(layout, waiting_for_a_page_stops_nobody)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(ops); i++)
-		if (has(self, &ops[i]))
-			beside_a_page(_metadata, self, &ops[i]);
+	each_op(_metadata, self, beside_a_page);
 }
 
 static void *truncate_all(void *arg)
