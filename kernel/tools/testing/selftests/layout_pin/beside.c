@@ -201,6 +201,38 @@ TEST_F(layout, pages_that_are_watched_for_writes_are_pinned)
 	unpin(p);
 }
 
+/* Watched before it has an entry: a store and a pin into this page. */
+static int store_or_pin(const char *path, bool store)
+{
+	int fd = open(path, O_RDWR), error = set_lease(fd, UNBREAK);
+	char *memory = map_file(fd, PAGE);
+
+	error = error ?: watch(memory, PAGE);
+	if (error || !store)
+		return error ?: pin(memory, PAGE).error;
+	*(volatile char *)memory = 'a';
+	return 0;
+}
+
+/* In stock kernels neither ends: the fault comes again forever. */
+TEST_F(layout, holes_that_are_watched_for_writes_are_pinned)
+{
+	int i, status;
+	pid_t pid;
+
+	for (i = 0; i < 2; i++) {
+		pid = fork();
+		if (!pid)
+			_exit(store_or_pin(self->path, i));
+		status = -1;
+		EXPECT_TRUE(ends_within(pid, &status, 30)) {
+			kill(pid, SIGKILL);
+		}
+		EXPECT_EQ(0, status);
+	}
+	EXPECT_EQ(0, count_pins());
+}
+
 /* Two pages of the file, and behind them one that is never there. */
 static int pin_into_a_fault(const char *path, int tell)
 {
