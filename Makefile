@@ -47,7 +47,8 @@ tools:
 
 selftests:
 	@vm/fetch $(VERSION)
-	@test ! -e $(selftests)/Makefile || $(MAKE) --no-print-directory -C $(selftests)
+	@$(MAKE) --no-print-directory -C $(selftests)
+	@$(MAKE) --no-print-directory -C torture
 
 lint:
 	vm/fetch $(VERSION)
