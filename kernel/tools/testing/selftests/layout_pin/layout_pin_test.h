@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the tests of layout leases share: file systems on persistent memory,
- * leases, pins through debugfs/gup_test, and other processes.
+ * leases, pins through debugfs/gup_test, and other processes. A "section N of
+ * the contract" that a test cites is one of docs/contract.md in the project.
  *
  * ext4 lives on /dev/pmem0 and XFS on /dev/pmem1, made once for each machine
  * and mounted anew for each test: a reference that is left shows as an unmount
