@@ -28,11 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef F_LAYOUT
-#define F_LAYOUT	16
-#define F_EXCLUSIVE	32
-#define F_UNBREAK	64
-#endif
+#include "layout_lease.h"
 
 #ifndef XFS_SUPER_MAGIC
 #define XFS_SUPER_MAGIC	0x58465342
@@ -90,20 +86,6 @@ static double number(const char *text, double max)
 	return value;
 }
 
-/* First number in a file of /proc, or -1. */
-static int read_number(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	int value;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%d", &value) != 1)
-		value = -1;
-	fclose(file);
-	return value;
-}
-
 /* The process that holds a layout lease on this file, or 0 if that is unseen. */
 static int lease_holder(const struct stat *st)
 {
@@ -123,19 +105,6 @@ static int lease_holder(const struct stat *st)
 	if (file)
 		fclose(file);
 	return found;
-}
-
-static const char *einval_reason(void)
-{
-	if (read_number("/proc/sys/fs/layout-leases-enable") < 0)
-		return "this kernel has no layout leases (or the file system "
-		       "refuses all leases)";
-	if (!read_number("/proc/sys/fs/layout-leases-enable"))
-		return "layout leases are switched off: set "
-		       "/proc/sys/fs/layout-leases-enable to 1";
-	if (!read_number("/proc/sys/fs/leases-enable"))
-		return "leases are switched off: set /proc/sys/fs/leases-enable to 1";
-	return "the file system refuses all leases, or it is no regular file";
 }
 
 static bool is_fs(int fd, long magic)
@@ -174,13 +143,8 @@ static bool shares_blocks(int fd)
 }
 
 /* XFS keeps a mark on a file that was ever cloned; only unsharing takes it off. */
-static const char *eopnotsupp_reason(int fd)
+static const char *sharing_reason(int fd)
 {
-	if (read_number("/proc/sys/fs/layout-leases-enable") < 0)
-		return "this kernel has no layout leases";
-	if (!is_fs(fd, XFS_SUPER_MAGIC))
-		return "the file system does not offer layout leases (ext4 and "
-		       "XFS do)";
 	if (shares_blocks(fd))
 		return "it shares blocks with another file, as after a plain cp: "
 		       "'flease --unshare FILE' gives it blocks of its own";
@@ -189,23 +153,18 @@ static const char *eopnotsupp_reason(int fd)
 	       "write, and offers no layout leases";
 }
 
-/* What an errno of F_SETLEASE means here, and what to do about it. */
+/* Why F_SETLEASE refused, in the words of layout_lease.h where they are enough. */
 static const char *reason(int fd, int error)
 {
-	switch (error) {
-	case EINVAL:
-		return einval_reason();
-	case EOPNOTSUPP:
-		return eopnotsupp_reason(fd);
-	case EACCES:
-		return "the file is somebody else's: run as its owner, or with "
-		       "CAP_LEASE";
-	case EBADF:
-		return "the file is not open for writing";
-	case ETXTBSY:
-		return "the file is an active swap file: swapoff it first";
-	default:
+	enum layout_lease_reason why = layout_lease_reason_of(fd, error);
+
+	switch (why) {
+	case LAYOUT_LEASE_SHARED_BLOCKS:
+		return sharing_reason(fd);
+	case LAYOUT_LEASE_ERROR:
 		return strerror(error);
+	default:
+		return layout_lease_why(why);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Layout leases for programs: the constants of F_SETLEASE, and a probe that says
- * whether a file can have a lease and, if not, why.
+ * Layout leases for programs: the constants of F_SETLEASE, the meaning of its
+ * errors, and a probe that says whether a file can have a lease and, if not, why.
  *
  * Everything is in this file; there is no library to link with. Define
  * _GNU_SOURCE before the first #include. See layout_lease(7).
@@ -37,10 +37,11 @@
  * enum layout_lease_reason - what layout_lease_probe() found
  * @LAYOUT_LEASE_OK: the lease could be had just now, or this open file has one
  *	of this kind, or a stronger one, already
- * @LAYOUT_LEASE_BAD_KIND: the kind asked for is none
+ * @LAYOUT_LEASE_BAD_KIND: the argument is not a kind of layout lease
  * @LAYOUT_LEASE_BAD_FD: the descriptor is not open, or opened with O_PATH
  * @LAYOUT_LEASE_NO_KERNEL: this kernel has no layout leases
- * @LAYOUT_LEASE_OFF: layout leases, or all leases, are switched off
+ * @LAYOUT_LEASE_OFF: layout leases are switched off
+ * @LAYOUT_LEASE_ALL_OFF: leases of every kind are switched off
  * @LAYOUT_LEASE_NOT_REGULAR: not a regular file
  * @LAYOUT_LEASE_NO_FILE_SYSTEM: the file system has not opted in
  * @LAYOUT_LEASE_SHARED_BLOCKS: XFS, and the file shares blocks
@@ -60,6 +61,7 @@ enum layout_lease_reason {
 	LAYOUT_LEASE_BAD_FD,
 	LAYOUT_LEASE_NO_KERNEL,
 	LAYOUT_LEASE_OFF,
+	LAYOUT_LEASE_ALL_OFF,
 	LAYOUT_LEASE_NOT_REGULAR,
 	LAYOUT_LEASE_NO_FILE_SYSTEM,
 	LAYOUT_LEASE_SHARED_BLOCKS,
@@ -84,16 +86,19 @@ static inline const char *layout_lease_why(enum layout_lease_reason reason)
 	case LAYOUT_LEASE_OK:
 		return "the lease can be had";
 	case LAYOUT_LEASE_BAD_KIND:
-		return "this is no kind of layout lease";
+		return "this is not a kind of layout lease";
 	case LAYOUT_LEASE_BAD_FD:
 		return "the descriptor is not open for reading or writing";
 	case LAYOUT_LEASE_NO_KERNEL:
 		return "this kernel has no layout leases";
 	case LAYOUT_LEASE_OFF:
-		return "leases are switched off: set fs.layout-leases-enable "
-		       "and fs.leases-enable to 1";
+		return "layout leases are switched off: set "
+		       "/proc/sys/fs/layout-leases-enable to 1";
+	case LAYOUT_LEASE_ALL_OFF:
+		return "leases are switched off: set "
+		       "/proc/sys/fs/leases-enable to 1";
 	case LAYOUT_LEASE_NOT_REGULAR:
-		return "this is no regular file";
+		return "this is not a regular file";
 	case LAYOUT_LEASE_NO_FILE_SYSTEM:
 		return "the file system does not offer layout leases (ext4 "
 		       "and XFS do)";
@@ -101,12 +106,12 @@ static inline const char *layout_lease_why(enum layout_lease_reason reason)
 		return "the file shares blocks, or its blocks move by design: "
 		       "'flease --unshare FILE' clears the former";
 	case LAYOUT_LEASE_NOT_OWNER:
-		return "the file is another user's: run as its owner, or with "
+		return "the file is somebody else's: run as its owner, or with "
 		       "CAP_LEASE";
 	case LAYOUT_LEASE_NOT_WRITABLE:
-		return "the descriptor is not open for writing";
+		return "the file is not open for writing";
 	case LAYOUT_LEASE_SWAP:
-		return "the file is an active swap file";
+		return "the file is an active swap file: swapoff it first";
 	case LAYOUT_LEASE_CONFLICT:
 		return "another lease is in the way; see /proc/locks";
 	case LAYOUT_LEASE_PLAIN:
@@ -145,7 +150,7 @@ static inline int layout_lease_strength(int kind)
 	return !!(kind & F_LAYOUT);
 }
 
-/* Not part of the interface: EINVAL has four causes. */
+/* Not part of the interface: the cause of an EINVAL. */
 static inline enum layout_lease_reason layout_lease_einval(int fd)
 {
 	int on = layout_lease_switch("/proc/sys/fs/layout-leases-enable");
@@ -153,24 +158,35 @@ static inline enum layout_lease_reason layout_lease_einval(int fd)
 
 	if (on < 0)
 		return LAYOUT_LEASE_NO_KERNEL;
-	if (!on || !layout_lease_switch("/proc/sys/fs/leases-enable"))
+	if (!on)
 		return LAYOUT_LEASE_OFF;
+	if (!layout_lease_switch("/proc/sys/fs/leases-enable"))
+		return LAYOUT_LEASE_ALL_OFF;
 	if (!fstat(fd, &st) && !S_ISREG(st.st_mode))
 		return LAYOUT_LEASE_NOT_REGULAR;
 	return LAYOUT_LEASE_NO_FILE_SYSTEM;
 }
 
-/* Not part of the interface: EOPNOTSUPP has two, the second on XFS only. */
+/* Not part of the interface: the cause of an EOPNOTSUPP. */
 static inline enum layout_lease_reason layout_lease_eopnotsupp(int fd)
 {
 	struct statfs fs;
 
+	if (layout_lease_switch("/proc/sys/fs/layout-leases-enable") < 0)
+		return LAYOUT_LEASE_NO_KERNEL;
 	if (!fstatfs(fd, &fs) && fs.f_type == 0x58465342 /* XFS_SUPER_MAGIC */)
 		return LAYOUT_LEASE_SHARED_BLOCKS;
 	return LAYOUT_LEASE_NO_FILE_SYSTEM;
 }
 
-/* Not part of the interface: why F_SETLEASE refused. */
+/**
+ * layout_lease_reason_of() - why F_SETLEASE refused
+ * @fd: the descriptor that it was given
+ * @error: the errno of it
+ *
+ * Return: the reason, for layout_lease_why(); LAYOUT_LEASE_ERROR if the errno
+ *	alone says it.
+ */
 static inline enum layout_lease_reason
 layout_lease_reason_of(int fd, int error)
 {
