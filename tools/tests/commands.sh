@@ -10,7 +10,7 @@ cd "$(dirname "$0")/../.."
 tools=$(realpath "${TOOLS-build/tools}")
 number=0 failed=0
 
-mapfile -t files < <(find README.md docs examples demo tools \
+mapfile -t files < <(find README.md CONTRIBUTING.md docs examples demo tools \
 	kernel/Documentation -type f ! -path 'tools/tests/*' ! -path 'tools/completion/*' | sort)
 
 # Usage: named COMMAND: each long option that is named right behind it, or behind other
