@@ -1,6 +1,6 @@
 # Holdfast: `make help` lists what there is to do.
 
-VERSION ?= 6.12
+VERSION ?= $(file < vm/version)
 TESTS ?=
 KERNEL_VARIANT ?= debug
 FLAVOUR ?= cloud
@@ -30,13 +30,13 @@ help:
 	@echo 'vm/run --help        run a command in the machine under test'
 
 demo:
-	vm/install
+	vm/install --kernel $(VERSION)
 	vm/build --variant release --kernel $(VERSION)
 	$(MAKE) --no-print-directory tools
-	demo/run
+	demo/run --kernel $(VERSION)
 
 check:
-	vm/install
+	vm/install --kernel $(VERSION)
 	vm/build --variant $(KERNEL_VARIANT:stock=stock-debug) --kernel $(VERSION)
 	$(MAKE) --no-print-directory tools selftests
 	TESTS='$(TESTS)' KERNEL_VARIANT=$(KERNEL_VARIANT:stock=stock-debug) \
@@ -46,27 +46,27 @@ tools:
 	@test ! -e tools/Makefile || $(MAKE) --no-print-directory -C tools
 
 selftests:
-	@vm/fetch $(VERSION)
-	@$(MAKE) --no-print-directory -C $(selftests)
-	@$(MAKE) --no-print-directory -C torture
+	@vm/fetch --kernel $(VERSION)
+	@$(MAKE) --no-print-directory -C $(selftests) VERSION=$(VERSION)
+	@$(MAKE) --no-print-directory -C torture VERSION=$(VERSION)
 
 lint:
-	vm/fetch $(VERSION)
-	vm/lint $(VERSION)
+	vm/fetch --kernel $(VERSION)
+	vm/lint --kernel $(VERSION)
 
 series:
-	vm/install
-	vm/series $(VERSION)
+	vm/install --kernel $(VERSION)
+	vm/series --kernel $(VERSION)
 
 off-check:
-	vm/install
+	vm/install --kernel $(VERSION)
 	vm/build --variant stock --kernel $(VERSION)
 	vm/build --variant off --kernel $(VERSION)
 	$(MAKE) --no-print-directory tools
-	vm/off-check $(VERSION)
+	vm/off-check --kernel $(VERSION)
 
 torture:
-	vm/install
+	vm/install --kernel $(VERSION)
 	vm/build --variant debug --kernel $(VERSION)
 	vm/build --variant race --kernel $(VERSION)
 	vm/build --variant release --kernel $(VERSION)
@@ -74,7 +74,7 @@ torture:
 	vm/torture --kernel $(VERSION)
 
 bench:
-	vm/install
+	vm/install --kernel $(VERSION)
 	vm/build --variant release --kernel $(VERSION)
 	vm/build --variant stock --kernel $(VERSION)
 	$(MAKE) --no-print-directory tools
@@ -82,26 +82,25 @@ bench:
 	bench/run --kernel $(VERSION)
 
 build-check:
-	vm/install
-	vm/install build-check
+	vm/install --kernel $(VERSION) build-check
 	vm/build-check --kernel $(VERSION) $(NAMES)
 
 patches-check:
-	vm/install
-	vm/patches-check $(VERSION)
+	vm/install --kernel $(VERSION)
+	vm/patches-check --kernel $(VERSION)
 
 regress:
-	vm/install regress
+	vm/install --kernel $(VERSION) regress
 	vm/build --variant stock --kernel $(VERSION)
 	vm/build --variant release --kernel $(VERSION)
 	vm/regress --kernel $(VERSION)
 
 deb:
-	vm/install deb
+	vm/install --kernel $(VERSION) deb
 	vm/deb --flavour $(FLAVOUR) --kernel $(VERSION)
 
 deb-check:
-	vm/install deb
+	vm/install --kernel $(VERSION) deb
 	vm/deb-check --kernel $(VERSION)
 
 clean:
