@@ -43,7 +43,7 @@ check:
 		vm/check --kernel $(VERSION)
 
 tools:
-	@test ! -e tools/Makefile || $(MAKE) --no-print-directory -C tools
+	@$(MAKE) --no-print-directory -C tools
 
 selftests:
 	@vm/fetch --kernel $(VERSION)
