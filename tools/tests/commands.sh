@@ -1,7 +1,6 @@
 #!/bin/bash
 # Every command that a page, a document, an example or a message names exists: the
 # options of flease, lspins, fallocate and cp, and the commands of xfs_io.
-# Runs on the host: it needs no kernel of ours.
 #
 # TESTS=name runs only tests whose name has it; TOOLS is the directory of the tools.
 # shellcheck disable=SC2317 # functions called by name

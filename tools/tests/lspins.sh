@@ -1,7 +1,6 @@
 #!/bin/bash
 # lspins against fake roots and golden files, or, called as lspins-live.sh, against
 # the running kernel, as root in the machine under test.
-# Runs on the host: it needs no kernel of ours.
 #
 # TESTS=name runs only tests whose name has it; UPDATE=1 writes the golden files;
 # TOOLS is the directory of the programs.

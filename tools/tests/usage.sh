@@ -1,6 +1,5 @@
 #!/bin/bash
 # --help, the man page and the completion of each tool name the same options.
-# Runs on the host: it needs no kernel of ours.
 #
 # TESTS=name runs only tests whose name has it; TOOLS is the directory of the tools.
 # shellcheck disable=SC2317 # functions called by name
