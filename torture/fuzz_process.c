@@ -330,6 +330,8 @@ static void predict_swapon(struct world *w, const struct op *op,
 	want->ofds = 0;
 	want->breaks = BREAKS_NONE;
 	may(want, EINVAL);
+	/* A lease of any kind refuses it, even if the file could be none. */
+	may(want, ETXTBSY);
 }
 
 static int run_swapon(struct world *w, const struct op *op)

@@ -133,7 +133,7 @@ static void predict_clone(struct world *w, const struct op *op,
 	len = clone_length(w, op, &two);
 	if (len < 0)
 		may(want, -len);
-	else if (!two.blocked)
+	else if (!len || !two.blocked)	/* of nothing: no block is shared */
 		may(want, 0);
 	if (len > 0 && !two.blocked)
 		want->breaks = BREAKS_ALL;
@@ -211,6 +211,9 @@ static void predict_dedupe(struct world *w, const struct op *op,
 		want->skip = true;
 	share_blocks(w, op, &two, want);
 	may(want, EINVAL);
+	/* What is rounded down to nothing shares no block. */
+	if (op->z < PAGE)
+		may(want, 0);
 	if (!two.blocked) {
 		may(want, 0);
 		may(want, VALUE + FILE_DEDUPE_RANGE_DIFFERS);
