@@ -257,6 +257,7 @@ static int vaddr_pin_fault(unsigned long start, int nr)
 static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 			   int nr, unsigned int gup_flags, struct page **pages)
 {
+	bool again = false;
 	int ret;
 
 	start = untagged_addr(start) & PAGE_MASK;
@@ -267,7 +268,14 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 		mmap_read_unlock(current->mm);
 		if (ret != -EAGAIN)
 			return ret;
-		ret = vaddr_pin_fault(start, nr);
+		/*
+		 * Faulting all of them takes long. Whoever calls fsync over and
+		 * over takes the permission to write away from the first before
+		 * the last one has it: then each is pinned as soon as it has.
+		 */
+		vp->one_by_one |= again;
+		again = true;
+		ret = vaddr_pin_fault(start, vp->one_by_one ? 1 : nr);
 		if (ret)
 			return ret;
 		/* As GUP does, or one thread could keep another here. */

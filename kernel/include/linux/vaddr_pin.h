@@ -31,6 +31,8 @@ struct file;
  * struct vaddr_pin - the records of one driver object (a memory region)
  * @records: list of struct layout_pin, empty unless FS DAX pages were pinned
  * @writable: the device may write, as %FOLL_WRITE said
+ * @one_by_one: pages are faulted in and pinned one after the other, since they
+ *	did not stay when they were faulted in together
  *
  * Belongs to the driver object; the driver serialises its use, as it does that
  * of the page array.
@@ -39,6 +41,7 @@ struct vaddr_pin {
 #ifdef CONFIG_LAYOUT_PIN
 	struct list_head records;
 	bool writable;
+	bool one_by_one;
 #endif
 };
 
@@ -52,6 +55,7 @@ static inline void vaddr_pin_init(struct vaddr_pin *vp)
 {
 	INIT_LIST_HEAD(&vp->records);
 	vp->writable = false;
+	vp->one_by_one = false;
 }
 
 int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
