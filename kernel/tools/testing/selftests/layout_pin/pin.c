@@ -414,6 +414,48 @@ TEST_F(layout, pin_while_threads_take_and_drop)
 	EXPECT_EQ(0, count_locks("LAYOUT"));
 }
 
+#define MANY_PAGES	512	/* faulting them in takes longer than an fsync */
+
+static void *fsync_always(void *arg)
+{
+	for (;;)
+		fsync(*(int *)arg);
+	return NULL;
+}
+
+/* The file in small pages, whatever its entries could be. */
+static int pin_beside_fsync(int fd)
+{
+	char *memory = mmap(NULL, (MANY_PAGES + 1) * PAGE + HUGE, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+
+	memory = (char *)(((uintptr_t)memory + HUGE - 1) & -HUGE) + PAGE;
+	memory = mmap(memory, MANY_PAGES * PAGE, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_FIXED, fd, 0);
+	if (memory == MAP_FAILED || set_lease(fd, EXCLUSIVE) ||
+	    pthread_create(&thread, NULL, fsync_always, &fd))
+		return EINVAL;
+	return pin(memory, MANY_PAGES * PAGE).error;
+}
+
+/* fsync takes away the permission to write to a page, which a pin has to have. */
+TEST_F(layout, pin_beside_endless_fsync)
+{
+	int status = -1;
+	pid_t pid;
+
+	ASSERT_EQ(0, fallocate(self->fd, 0, 0, MANY_PAGES * PAGE));
+	pid = fork();
+	if (!pid)
+		_exit(pin_beside_fsync(self->fd));
+	EXPECT_TRUE(ends_within(pid, &status, 40)) {
+		kill(pid, SIGKILL);
+		ends_within(pid, &status, 30);
+	}
+	EXPECT_EQ(0, status);
+}
+
 static int overlay_lease(const char *lower)
 {
 	char options[256];
