@@ -423,16 +423,12 @@ static void *fsync_always(void *arg)
 	return NULL;
 }
 
-/* The file in small pages, whatever its entries could be. */
+/* Mapped by small pages, even where its entries are large. */
 static int pin_beside_fsync(int fd)
 {
-	char *memory = mmap(NULL, (MANY_PAGES + 1) * PAGE + HUGE, PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *memory = map_file(fd, MANY_PAGES * PAGE / UNITS);
 	pthread_t thread;
 
-	memory = (char *)(((uintptr_t)memory + HUGE - 1) & -HUGE) + PAGE;
-	memory = mmap(memory, MANY_PAGES * PAGE, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_FIXED, fd, 0);
 	if (memory == MAP_FAILED || set_lease(fd, EXCLUSIVE) ||
 	    pthread_create(&thread, NULL, fsync_always, &fd))
 		return EINVAL;
