@@ -269,9 +269,9 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 		if (ret != -EAGAIN)
 			return ret;
 		/*
-		 * Faulting all of them takes long. Whoever calls fsync over and
-		 * over takes the permission to write away from the first before
-		 * the last one has it: then each is pinned as soon as it has.
+		 * To fault all of them in takes long. An fsync by another task
+		 * meanwhile takes the first one's permission to write away: if
+		 * that came first once, pin each as soon as it is faulted in.
 		 */
 		vp->one_by_one |= again;
 		again = true;
