@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * To share blocks with what cannot be right: refused as without leases, and the
- * holders of breakable ones are not asked to let go for it.
+ * To share or exchange blocks in a way that cannot be right: refused as without
+ * leases, and the holders of breakable ones are not asked to let go for it.
  *
  * Who is asked dies of the signal, and his lease with him.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #define LAYOUT_PIN_XFS_ONLY
 #include "layout_pin_fixture.h"
-#include "xfs_ioctl.h"
+#include "exchange.h"
 #include <linux/fs.h>
 #include <limits.h>
 #include <sys/resource.h>
+#include <xfs/xfs.h>
 
 #define SIZE	(UNITS * PAGE)
 #define NOBODY	65534
@@ -220,10 +221,115 @@ TEST_F(layout, dedupe_that_is_wrong)
 	STANDS(EISDIR, dedupe(f.fd, 0, PAGE, f.dir, 0));
 	STANDS(EXDEV, dedupe(f.fd, 0, PAGE, f.elsewhere, 0));
 	STANDS(EPERM, elsewhere(dedupe_as_nobody(self->path, self->path)));
+	/* Looked at before anybody is asked. */
+	ASSERT_EQ(SIZE, pwrite(f.odd, memset(calloc(1, SIZE), 'b', SIZE), SIZE, 0));
+	STANDS(FILE_DEDUPE_RANGE_DIFFERS, dedupe(f.fd, 0, PAGE, f.odd, 0));
+	STANDS(FILE_DEDUPE_RANGE_DIFFERS, dedupe(f.odd, 0, PAGE, f.fd, 0));
 	/* Less than a block is nothing. */
 	STANDS(0, dedupe(f.fd, 0, 100, f.other, 0));
 	STANDS(0, dedupe(f.other, 0, 100, f.fd, 0));
 	end_holder(holder);
+	close_files(&f);
+}
+
+/* All of the file, but for one field. */
+#define EXCHANGE(from, to, field) ({					\
+	struct exchange_range __range = { .file1_fd = from, .length = SIZE };	\
+									\
+	__range field;							\
+	exchange_range(to, &__range);					\
+})
+
+TEST_F(layout, exchange_that_is_wrong)
+{
+	struct holder holder;
+	struct files f;
+	int rdonly;
+
+	ASSERT_EQ(0, mount_with_exchange(self));
+	ASSERT_EQ(0, open_files(self, &f));
+	rdonly = open(self->path, O_RDONLY);
+	holder = start_holder(self->path, F_LAYOUT, PAGE, 0, 0);
+	ASSERT_EQ(0, holder.error);
+	STANDS(EINVAL, EXCHANGE(f.other, f.fd, .file1_offset = 100));
+	STANDS(EINVAL, EXCHANGE(f.other, f.fd, .file2_offset = 100));
+	STANDS(EINVAL, EXCHANGE(f.fd, f.other, .file1_offset = PAGE));
+	STANDS(EINVAL, EXCHANGE(f.fd, f.other, .length = 2 * SIZE));
+	STANDS(EINVAL, EXCHANGE(f.other, f.fd, .length = 100));
+	STANDS(EINVAL, EXCHANGE(f.odd, f.fd, .pad = 0));
+	STANDS(EINVAL, EXCHANGE(f.fd, f.fd, .length = PAGE));
+	STANDS(EINVAL, EXCHANGE(f.other, f.fd, .flags = 1ULL << 63));
+	STANDS(EINVAL, EXCHANGE(f.other, f.fd, .pad = 1));
+	STANDS(EBADF, EXCHANGE(rdonly, f.other, .pad = 0));
+	STANDS(EISDIR, EXCHANGE(f.dir, f.fd, .pad = 0));
+	STANDS(EXDEV, EXCHANGE(f.elsewhere, f.fd, .pad = 0));
+	STANDS(0, EXCHANGE(f.other, f.fd, .flags = EXCHANGE_RANGE_DRY_RUN));
+	/* Of another file than it is told to exchange. */
+	STANDS(EBUSY, commit_if(f.fd, f.fd, f.other, SIZE));
+	STANDS(EBUSY, commit_if(f.other, f.other, f.fd, SIZE));
+	end_holder(holder);
+	/* The test of the test. */
+	holder = start_holder(self->path, F_LAYOUT, PAGE, 0, 0);
+	ASSERT_EQ(0, holder.error);
+	EXPECT_EQ(0, exchange(f.other, f.fd, SIZE));
+	EXPECT_EQ(0, count_locks("LAYOUT"));
+	end_holder(holder);
+	close(rdonly);
+	close_files(&f);
+	unlink("/tmp/layout_pin.xfs");	/* to be made anew */
+}
+
+static struct xfs_swapext swapping(int fd, int donor)
+{
+	struct xfs_swapext args = {
+		.sx_version = XFS_SX_VERSION, .sx_fdtarget = fd,
+		.sx_fdtmp = donor, .sx_length = SIZE,
+	};
+	struct stat st = { };
+
+	fstat(fd, &st);
+	args.sx_stat.bs_ino = st.st_ino;
+	args.sx_stat.bs_ctime.tv_sec = st.st_ctim.tv_sec;
+	args.sx_stat.bs_ctime.tv_nsec = st.st_ctim.tv_nsec;
+	args.sx_stat.bs_mtime.tv_sec = st.st_mtim.tv_sec;
+	args.sx_stat.bs_mtime.tv_nsec = st.st_mtim.tv_nsec;
+	return args;
+}
+
+static int swap_extents(struct xfs_swapext *args)
+{
+	return ioctl(args->sx_fdtarget, XFS_IOC_SWAPEXT, args) ? errno : 0;
+}
+
+TEST_F(layout, swap_that_is_wrong)
+{
+	struct holder holder;
+	struct xfs_swapext args;
+	struct files f;
+	int i, from, to;
+
+	ASSERT_EQ(0, open_files(self, &f));
+	for (i = 0; i < 2; i++) {
+		holder = start_holder(self->path, F_LAYOUT, PAGE, 0, 0);
+		ASSERT_EQ(0, holder.error);
+		from = i ? f.other : f.fd;
+		to = i ? f.fd : f.other;
+		args = swapping(from, to);
+		args.sx_length -= PAGE;
+		STANDS(EFAULT, swap_extents(&args));
+		args = swapping(from, f.odd);
+		STANDS(EFAULT, swap_extents(&args));
+		args = swapping(from, to);
+		args.sx_stat.bs_mtime.tv_nsec ^= 1;
+		STANDS(EBUSY, swap_extents(&args));
+		args = swapping(from, f.elsewhere);
+		STANDS(EINVAL, swap_extents(&args));
+		/* The test of the test. */
+		args = swapping(from, to);
+		EXPECT_EQ(0, swap_extents(&args));
+		EXPECT_EQ(0, count_locks("LAYOUT"));
+		end_holder(holder);
+	}
 	close_files(&f);
 }
 

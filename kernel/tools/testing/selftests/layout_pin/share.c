@@ -10,7 +10,7 @@
 #include <linux/fs.h>
 #include <xfs/xfs.h>
 
-#include "xfs_ioctl.h"
+#include "exchange.h"
 
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
@@ -94,39 +94,6 @@ TEST_F(layout, sharing_with_itself_is_sharing)
 	ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
 	ASSERT_EQ(0, ioctl(self->fd, FICLONERANGE, &range));
 	EXPECT_EQ(EOPNOTSUPP, set_lease(self->fd, EXCLUSIVE));
-}
-
-/* With a feature that the distribution's mkfs cannot switch on. */
-static int mount_with_exchange(FIXTURE_DATA(layout) *self)
-{
-	let_go(self);
-	if (kind_umount(&self->kind) ||
-	    system("mkfs.xfs -q -f -d su=2m,sw=1 /dev/pmem1 && "
-		   "f=$(xfs_db -r -c 'sb 0' -c 'p features_incompat' /dev/pmem1) && "
-		   "xfs_db -x -c 'sb 0' -c \"write -d features_incompat "
-		   "$(printf '0x%x' $((${f##*= } | 0x40)))\" /dev/pmem1 >/dev/null") ||
-	    mount("/dev/pmem1", kind_dir(&self->kind), "xfs", 0, "dax"))
-		return -1;
-	self->fd = make_file(self->path, self->unit);
-	self->memory = map_file(self->fd, self->unit);
-	return 0;
-}
-
-static int exchange(int a, int b, long size)
-{
-	struct exchange_range args = { .file1_fd = a, .length = size };
-
-	return ioctl(b, IOC_EXCHANGE_RANGE, &args) ? errno : 0;
-}
-
-static int commit(int a, int b, long size)
-{
-	struct commit_range args = { };
-
-	if (ioctl(b, IOC_START_COMMIT, &args))
-		return errno;
-	args.range = (struct exchange_range){ .file1_fd = a, .length = size };
-	return ioctl(b, IOC_COMMIT_RANGE, &args) ? errno : 0;
 }
 
 TEST_F(layout, ranges_are_not_exchanged_under_a_lease)

@@ -20,6 +20,8 @@ struct commit_range {
 	__u64 file2_freshness[6];
 };
 
+#define EXCHANGE_RANGE_DRY_RUN	(1ULL << 2)
+
 #define IOC_EXCHANGE_RANGE	_IOW('X', 129, struct exchange_range)
 #define IOC_START_COMMIT	_IOR('X', 130, struct commit_range)
 #define IOC_COMMIT_RANGE	_IOW('X', 131, struct commit_range)

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A file system that can exchange ranges of files, and the calls that do. Behind
+ * layout_pin_fixture.h, for XFS only.
+ */
+#ifndef LAYOUT_PIN_EXCHANGE_H
+#define LAYOUT_PIN_EXCHANGE_H
+
+#include "xfs_ioctl.h"
+
+/* With a feature that the distribution's mkfs cannot switch on. */
+static inline int mount_with_exchange(FIXTURE_DATA(layout) *self)
+{
+	let_go(self);
+	if (kind_umount(&self->kind) ||
+	    system("mkfs.xfs -q -f -d su=2m,sw=1 /dev/pmem1 && "
+		   "f=$(xfs_db -r -c 'sb 0' -c 'p features_incompat' /dev/pmem1) && "
+		   "xfs_db -x -c 'sb 0' -c \"write -d features_incompat "
+		   "$(printf '0x%x' $((${f##*= } | 0x40)))\" /dev/pmem1 >/dev/null") ||
+	    mount("/dev/pmem1", kind_dir(&self->kind), "xfs", 0, "dax"))
+		return -1;
+	self->fd = make_file(self->path, self->unit);
+	self->memory = map_file(self->fd, self->unit);
+	return 0;
+}
+
+static inline int exchange_range(int b, struct exchange_range *args)
+{
+	return ioctl(b, IOC_EXCHANGE_RANGE, args) ? errno : 0;
+}
+
+static inline int exchange(int a, int b, long size)
+{
+	return exchange_range(b, &(struct exchange_range){
+			.file1_fd = a, .length = size });
+}
+
+/* If nobody has changed @fresh since, which is to be @b. */
+static inline int commit_if(int fresh, int a, int b, long size)
+{
+	struct commit_range args = { };
+
+	if (ioctl(fresh, IOC_START_COMMIT, &args))
+		return errno;
+	args.range = (struct exchange_range){ .file1_fd = a, .length = size };
+	return ioctl(b, IOC_COMMIT_RANGE, &args) ? errno : 0;
+}
+
+static inline int commit(int a, int b, long size)
+{
+	return commit_if(b, a, b, size);
+}
+
+#endif /* LAYOUT_PIN_EXCHANGE_H */
