@@ -128,9 +128,9 @@ static void predict_open(struct world *w, const struct op *op,
 	flags = modes[op->x].flags;
 	if (!(flags & O_PATH))
 		model_open(w, op->actor, file, modes[op->x].mode, want);
-	if ((flags & O_TRUNC) &&
-	    model_change(w, op->actor, file, 0, LONG_MAX, want) &&
-	    w->files[file].size)
+	/* An empty file keeps its size: nobody is asked, and nothing refused. */
+	if ((flags & O_TRUNC) && w->files[file].size &&
+	    model_change(w, op->actor, file, 0, LONG_MAX, want))
 		return;
 	may(want, 0);
 }
