@@ -113,14 +113,14 @@ static bool run_seed(struct world *w, unsigned long seed, long calls,
 	return true;
 }
 
-static void test_seed(struct world *w, const struct kind *kind,
-		      unsigned long seed, long calls, double end)
+/* Of the kind that is set. */
+static void test_seed(struct world *w, unsigned long seed, long calls,
+		      double end)
 {
 	unsigned long before = w->calls;
 	double start = seconds(), took;
 	bool ok;
 
-	set_kind(w, kind);
 	fflush(stdout);
 	ok = run_seed(w, seed, calls, end);
 	took = seconds() - start;
@@ -160,27 +160,42 @@ static bool reached(const struct world *w)
 	return w->refused > w->calls / 200 && w->pinned > w->calls / 500;
 }
 
-static bool selected(const struct options *options, struct world *w, int kind)
+static bool selected(const struct options *options, struct world *w, int nr)
 {
-	set_kind(w, &kinds[kind]);
+	struct kind kind = kind_nr(nr);
+
+	set_kind(w, &kind);
 	return !options->kind || !strcmp(options->kind, kind_name(w));
 }
 
 /* Of a file system that was not used there is none. */
-static bool used(const struct options *options, const char *fs)
+static bool used(const struct options *options, const struct file_system *fs)
 {
-	return !options->kind || !strncmp(options->kind, fs, strlen(fs));
+	return !options->kind ||
+		!strncmp(options->kind, fs->name, strlen(fs->name));
 }
 
-static void test_consistent(const struct options *options, const char *fs,
-			    const char *command)
+static int nr_used(const struct options *options)
 {
-	char text[80];
+	unsigned int i;
+	int nr = 0;
 
-	if (!used(options, fs))
-		return;
-	snprintf(text, sizeof(text), "%s >/dev/null 2>&1", command);
-	ksft_test_result(!system(text), "%s is consistent\n", fs);
+	for (i = 0; i < ARRAY_SIZE(file_systems); i++)
+		nr += used(options, &file_systems[i]);
+	return nr;
+}
+
+static void test_consistent(const struct options *options)
+{
+	const struct file_system *fs;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(file_systems); i++) {
+		fs = &file_systems[i];
+		if (used(options, fs))
+			ksft_test_result(!fs_check(fs, "/dev/null"),
+					 "%s is consistent\n", fs->name);
+	}
 }
 
 static void run_tests(struct world *w, const struct options *options)
@@ -197,28 +212,26 @@ static void run_tests(struct world *w, const struct options *options)
 		nr = 1;
 		calls = LONG_MAX / 2;
 	}
-	for (k = 0; k < 4; k++)
+	for (k = 0; k < NR_KINDS; k++)
 		nr_kinds += selected(options, w, k);
 	if (options->calls)
 		calls = options->calls / nr_kinds + 1;
 	else if (options->one_seed && !options->time)
 		calls = SLICE;
-	ksft_set_plan(nr * nr_kinds + 1 + used(options, "ext4") +
-		      used(options, "xfs"));
+	ksft_set_plan(nr * nr_kinds + 1 + nr_used(options));
 	if (nr == 1)
 		ksft_print_msg("seed of this run: %lu\n", seeds[0]);
 	for (i = 0; i < nr; i++) {
-		for (k = 0; k < 4; k++) {
+		for (k = 0; k < NR_KINDS; k++) {
 			if (!selected(options, w, k))
 				continue;
 			tests++;
-			test_seed(w, &kinds[k], seeds[i], calls,
+			test_seed(w, seeds[i], calls,
 				  options->time ? start + (double)options->time *
 				  tests / (nr * nr_kinds) : 0);
 		}
 	}
-	test_consistent(options, "ext4", "e2fsck -fn /dev/pmem0");
-	test_consistent(options, "xfs", "xfs_repair -n /dev/pmem1");
+	test_consistent(options);
 	ksft_test_result(reached(w), "calls were refused, and ranges pinned\n");
 	summary(w);
 }

@@ -181,7 +181,7 @@ enum hook { NO_HOOK, HOOK_PIN, HOOK_FILE, HOOK_TIME };
 
 struct world {
 	struct kind kind;
-	char fs[8];
+	char fs[8];		/* kind.fs, which all actors have here */
 	long unit;
 	long max_bytes;
 	unsigned long random;
@@ -339,6 +339,9 @@ void shrink(struct world *w);
 bool replay_file(struct world *w, const char *path);
 void set_kind(struct world *w, const struct kind *kind);
 const char *kind_name(const struct world *w);
-extern const struct kind kinds[4];
+
+/* Each file system with small entries, then each with huge ones. */
+#define NR_KINDS	(2 * (int)ARRAY_SIZE(file_systems))
+struct kind kind_nr(int nr);
 
 #endif /* LAYOUT_PIN_FUZZ_H */

@@ -198,7 +198,7 @@ static void predict_arguments(const struct world *w, int mode, int ofd_mode,
 		may(want, EOPNOTSUPP);
 	if (!(ofd_mode & WRITES))
 		may(want, EBADF);
-	if ((mode & FALLOC_FL_UNSHARE_RANGE) && !strcmp(w->fs, "ext4"))
+	if ((mode & FALLOC_FL_UNSHARE_RANGE) && !kind_fs(&w->kind)->shares_blocks)
 		may(want, EOPNOTSUPP);
 }
 

@@ -181,7 +181,7 @@ static int run_ioctl(struct world *w, const struct op *op)
 /* Flags of ext4 decide which modes of fallocate(2) there are. */
 static void apply_ioctl(struct world *w, const struct op *op, int got)
 {
-	if (!strcmp(w->fs, "ext4") && got != EBADF && got != EFAULT &&
+	if (kind_is(&w->kind, "ext4") && got != EBADF && got != EFAULT &&
 	    (ioctls[op->b].fill == FLAGS ||
 	     ioctls[op->b].request == MIGRATE))
 		w->files[usable(w, op, op->a)->file].odd = true;

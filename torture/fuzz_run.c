@@ -13,9 +13,12 @@
 #define WORLD		((void *)0x180000000000UL)
 #define HANG		120	/* seconds for a call that never waits */
 
-const struct kind kinds[4] = {
-	{ "ext4", false }, { "xfs", false }, { "ext4", true }, { "xfs", true },
-};
+struct kind kind_nr(int nr)
+{
+	int nr_fs = ARRAY_SIZE(file_systems);
+
+	return (struct kind){ file_systems[nr % nr_fs].name, nr >= nr_fs };
+}
 
 const char *kind_name(const struct world *w)
 {
@@ -32,8 +35,8 @@ void set_kind(struct world *w, const struct kind *kind)
 	w->kind = (struct kind){ w->fs, kind->huge };
 	w->unit = kind_unit(kind);
 	/* What the inode of ext4 can say with blocks of 4 KiB. */
-	w->max_bytes = strcmp(kind->fs, "ext4") ? LONG_MAX :
-		((1L << 32) - 1) * PAGE;
+	w->max_bytes = kind_is(kind, "ext4") ? ((1L << 32) - 1) * PAGE :
+		LONG_MAX;
 }
 
 struct world *attach_world(int fd)

@@ -12,9 +12,15 @@
 
 #define COPY_MOST	(256L << 10)
 
+static bool shares_blocks(const struct world *w)
+{
+	return kind_fs(&w->kind)->shares_blocks;
+}
+
+/* For ioctls that only XFS has, or only ext4. */
 static bool on_xfs(const struct world *w)
 {
-	return !strcmp(w->fs, "xfs");
+	return kind_is(&w->kind, "xfs");
 }
 
 /* a: source, b: destination, x and y: where, z: length */
@@ -124,7 +130,7 @@ static void predict_clone(struct world *w, const struct op *op,
 	struct two two = two_files(w, op, want);
 	long len;
 
-	if (!on_xfs(w))
+	if (!shares_blocks(w))
 		may(want, EOPNOTSUPP);
 	wrong_area(op, want);
 	if (want->nr)
@@ -191,7 +197,7 @@ static void predict_dedupe(struct world *w, const struct op *op,
 	}
 	if (two.from && !(two.from->mode & READS))
 		may(want, EINVAL);
-	if (!on_xfs(w))
+	if (!shares_blocks(w))
 		may(want, EOPNOTSUPP);
 	/* No more than so much at once, before the second file is looked at. */
 	if (cut.z > DEDUPE_MOST)
@@ -315,7 +321,7 @@ static void apply_copy(struct world *w, const struct op *op, int got)
 	to = &w->files[two.to->file];
 	if (op->y + w->learned > to->size)
 		to->size = op->y + w->learned;
-	if (on_xfs(w)) {
+	if (shares_blocks(w)) {
 		maybe_share(to);
 		maybe_share(&w->files[two.from->file]);
 	}

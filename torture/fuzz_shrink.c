@@ -139,13 +139,15 @@ void shrink(struct world *w)
 
 static bool parse_kind(struct world *w, const char *line)
 {
+	struct kind kind;
 	char name[16];
 	int i;
 
 	if (sscanf(line, "# kind %15s", name) != 1)
 		return false;
-	for (i = 0; i < 4; i++) {
-		set_kind(w, &kinds[i]);
+	for (i = 0; i < NR_KINDS; i++) {
+		kind = kind_nr(i);
+		set_kind(w, &kind);
 		if (!strcmp(name, kind_name(w)))
 			return true;
 	}
@@ -157,10 +159,11 @@ bool replay_file(struct world *w, const char *path)
 {
 	static struct op ops[HISTORY];
 	FILE *file = fopen(path, "re");
+	struct kind kind = kind_nr(0);
 	char line[256];
 	int nr = 0;
 
-	set_kind(w, &kinds[0]);
+	set_kind(w, &kind);
 	while (file && nr < HISTORY && fgets(line, sizeof(line), file)) {
 		if (!parse_kind(w, line) && parse_op(line, &ops[nr]))
 			nr++;

@@ -210,7 +210,7 @@ static __u64 resource_of(int fs)
 	FILE *file;
 
 	sprintf(path, "/sys/bus/nd/devices/namespace%c.0/resource",
-		kind_device(&kinds[fs])[9]);
+		kind_number(&kinds[fs]));
 	file = fopen(path, "re");
 	if (!file || fscanf(file, "%llx", &at) != 1)
 		ksft_exit_fail_perror(path);
@@ -220,17 +220,16 @@ static __u64 resource_of(int fs)
 
 static void make_file_system(int fs)
 {
-	static const char * const make[NR_FS] = {
-		"mkfs.ext4 -q -b 4096 -F -E stride=512,stripe_width=512 /dev/pmem0 96M",
-		"mkfs.xfs -q -f -m reflink=1 -d su=2m,sw=1 /dev/pmem1",
-	};
+	/* XFS is not made as small as that. */
+	static const char * const options[NR_FS] = { "", "-m reflink=1" };
+	static const char * const size[NR_FS] = { "96M", "" };
+	const struct file_system *make = kind_fs(&kinds[fs]);
 	char path[64];
 	int i, fd;
 
 	mkdir(kind_dir(&kinds[fs]), 0755);
-	if (system(make[fs]) || mount(kind_device(&kinds[fs]),
-				      kind_dir(&kinds[fs]), kinds[fs].fs, 0,
-				      "dax"))
+	if (fs_make(make, options[fs], make->aligned, make->device, size[fs]) ||
+	    kind_mount_with(&kinds[fs], "dax"))
 		ksft_exit_fail_perror(kinds[fs].fs);
 	for (i = 0; i < ALL_FILES; i++) {
 		path_of(path, fs, i);
@@ -303,8 +302,7 @@ static bool nothing_is_left(void)
 
 static bool is_whole(int fs)
 {
-	return !system(fs ? "xfs_repair -n /dev/pmem1 >/tmp/race.fsck 2>&1" :
-			    "e2fsck -fn /dev/pmem0 >/tmp/race.fsck 2>&1");
+	return !fs_check(kind_fs(&kinds[fs]), "/tmp/race.fsck");
 }
 
 static void report(bool ended)

@@ -42,8 +42,7 @@ static int mount_without_dax(FIXTURE_DATA(layout) *self)
 	let_go(self);
 	if (kind_umount(&self->kind))
 		return -1;
-	return mount(kind_device(&self->kind), kind_dir(&self->kind),
-		     self->kind.fs, 0, "dax=never");
+	return kind_mount_with(&self->kind, "dax=never");
 }
 
 /* An immutable file loses no block, also if it became so during the wait. */
@@ -274,10 +273,10 @@ static int copy_as_nobody(const char *from, const char *to, bool clone)
 	return done == PAGE ? 0 : done < 0 ? errno : ENODATA;
 }
 
-/* ext4 has no reflink: there the row is that copying asks nobody. */
+/* Without reflink the row is that copying asks nobody. */
 TEST_F(layout, reading_breaks_no_lease)
 {
-	bool xfs = !strcmp(self->kind.fs, "xfs");
+	bool shares = kind_fs(&self->kind)->shares_blocks;
 	struct holder holder;
 	double start;
 	char path[64];
@@ -291,7 +290,7 @@ TEST_F(layout, reading_breaks_no_lease)
 	ASSERT_EQ(0, holder.error);
 	start = seconds();
 	EXPECT_EQ(0, elsewhere(copy_as_nobody(self->path, path, false)));
-	EXPECT_EQ(xfs ? ETXTBSY : EOPNOTSUPP,
+	EXPECT_EQ(shares ? ETXTBSY : EOPNOTSUPP,
 		  elsewhere(copy_as_nobody(self->path, path, true)));
 	/* Not by root either, and not into the file. */
 	EXPECT_EQ(PAGE, copy_file_range(self->fd, &(loff_t){ 0 }, other,
@@ -302,7 +301,7 @@ TEST_F(layout, reading_breaks_no_lease)
 	EXPECT_EQ(0, shared->asked);
 	EXPECT_EQ(1, count_locks("LAYOUT ACTIVE"));
 	/* Who could take it himself asks. */
-	if (xfs) {
+	if (shares) {
 		shared->let_go = 1;
 		EXPECT_EQ(0, ioctl(other, FICLONE, self->fd) ? errno : 0);
 	}
@@ -321,7 +320,7 @@ TEST_F(layout, wrong_arguments_break_no_lease)
 	char path[64];
 	int other;
 
-	if (strcmp(self->kind.fs, "ext4"))
+	if (!kind_is(&self->kind, "ext4"))
 		SKIP(return, "MOVE_EXT is ext4's");
 	ASSERT_EQ(0, mount_without_dax(self));
 	self->fd = open(self->path, O_RDWR);

@@ -30,8 +30,7 @@ static int mount_without_dax(FIXTURE_DATA(layout) *self)
 	let_go(self);
 	if (kind_umount(&self->kind))
 		return -1;
-	return mount(kind_device(&self->kind), kind_dir(&self->kind), "xfs", 0,
-		     "dax=never,allocsize=4m");
+	return kind_mount_with(&self->kind, "dax=never,allocsize=4m");
 }
 
 /* Blocks behind the end: of a file that grows by writing to it. */
@@ -205,11 +204,13 @@ TEST_F(layout, close_skips_what_is_pinned)
 /* Only a file system that knows whose each block is can be repaired in use. */
 static int mount_for_repair(FIXTURE_DATA(layout) *self)
 {
+	const struct file_system *fs = kind_fs(&self->kind);
+
 	let_go(self);
-	unlink("/tmp/layout_pin.xfs");	/* to be made anew */
+	kind_make_anew_later(&self->kind);
 	if (kind_umount(&self->kind) ||
-	    system("mkfs.xfs -q -f -m rmapbt=1 -d su=2m,sw=1 /dev/pmem1") ||
-	    mount("/dev/pmem1", kind_dir(&self->kind), "xfs", 0, "dax"))
+	    fs_make(fs, "-m rmapbt=1", fs->aligned, fs->device) ||
+	    kind_mount_with(&self->kind, "dax"))
 		return -1;
 	self->fd = make_file(self->path, self->unit);
 	self->memory = map_file(self->fd, self->unit);

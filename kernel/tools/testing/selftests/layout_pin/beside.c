@@ -18,18 +18,17 @@
 /* With quota for users; the file is somebody's, and has no block yet. */
 static int use_quota(FIXTURE_DATA(layout) *self)
 {
-	bool ext4 = !strcmp(self->kind.fs, "ext4");
-	char made[64];
+	const struct file_system *fs = kind_fs(&self->kind);
 
 	let_go(self);
+	/* It is ext4 that has to be told when it is made. */
 	if (kind_umount(&self->kind) ||
-	    (ext4 && system("mkfs.ext4 -q -b 4096 -F -O quota /dev/pmem0")) ||
-	    mount(kind_device(&self->kind), kind_dir(&self->kind), self->kind.fs,
-		  0, ext4 ? "dax,usrquota" : "dax,uquota"))
+	    (kind_is(&self->kind, "ext4") &&
+	     fs_make(fs, "-O quota", fs->device)) ||
+	    kind_mount_with(&self->kind, fs->quota))
 		return -1;
 	/* The next test has one without. */
-	snprintf(made, sizeof(made), "/tmp/layout_pin.%s", self->kind.fs);
-	unlink(made);
+	kind_make_anew_later(&self->kind);
 	unlink(self->path);
 	self->fd = open(self->path, O_RDWR | O_CREAT, 0644);
 	self->memory = map_file(self->fd, self->unit);

@@ -60,6 +60,14 @@ struct op {
 	int xfs;		/* what XFS answers in every state, or 0 */
 };
 
+/* What a file system that has no such operation answers, or 0. */
+static inline int op_is_missing(const struct op *op, const struct kind *kind)
+{
+	if (kind_is(kind, "ext4"))
+		return op->ext4;
+	return kind_is(kind, "xfs") ? op->xfs : 0;
+}
+
 struct state {
 	const char *name;
 	int (*enter)(struct world *w);
@@ -100,6 +108,5 @@ int op_swap_boot(struct world *w);
 
 /* Neither counts: kselftest.h keeps its counters per source file. */
 bool run_row(const struct row *row, char *name, size_t size);
-bool file_system_is_consistent(const struct kind *kind);
 
 #endif /* LAYOUT_PIN_CHANGE_H */

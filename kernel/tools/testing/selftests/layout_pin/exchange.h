@@ -11,13 +11,17 @@
 /* With a feature that the distribution's mkfs cannot switch on. */
 static inline int mount_with_exchange(FIXTURE_DATA(layout) *self)
 {
+	char command[256];
+
+	snprintf(command, sizeof(command), "d=%s; "
+		 "f=$(xfs_db -r -c 'sb 0' -c 'p features_incompat' $d) && "
+		 "xfs_db -x -c 'sb 0' -c \"write -d features_incompat "
+		 "$(printf '0x%%x' $((${f##*= } | 0x40)))\" $d >/dev/null",
+		 kind_device(&self->kind));
 	let_go(self);
-	if (kind_umount(&self->kind) ||
-	    system("mkfs.xfs -q -f -d su=2m,sw=1 /dev/pmem1 && "
-		   "f=$(xfs_db -r -c 'sb 0' -c 'p features_incompat' /dev/pmem1) && "
-		   "xfs_db -x -c 'sb 0' -c \"write -d features_incompat "
-		   "$(printf '0x%x' $((${f##*= } | 0x40)))\" /dev/pmem1 >/dev/null") ||
-	    mount("/dev/pmem1", kind_dir(&self->kind), "xfs", 0, "dax"))
+	kind_make_anew_later(&self->kind);
+	if (kind_umount(&self->kind) || kind_mkfs(&self->kind) ||
+	    system(command) || kind_mount_with(&self->kind, "dax"))
 		return -1;
 	self->fd = make_file(self->path, self->unit);
 	self->memory = map_file(self->fd, self->unit);

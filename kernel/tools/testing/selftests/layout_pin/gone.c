@@ -136,7 +136,7 @@ static bool is_bound(const struct kind *kind)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/sys/bus/nd/devices/namespace%c.0/driver",
-		 kind_device(kind)[9]);
+		 kind_number(kind));
 	return !access(path, F_OK);
 }
 
@@ -204,23 +204,24 @@ static int dm(const char *command)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
-static const char dm_make[] =
-	"a=$(blockdev --getsz /dev/pmem0) b=$(blockdev --getsz /dev/pmem1);"
-	"printf '0 %d linear /dev/pmem0 0\\n%d %d linear /dev/pmem1 0\\n'"
-	" $a $a $b | dmsetup create --noudevsync layout_two &&"
-	"dmsetup mknodes layout_two";
-
-static int dm_mkfs(const char *fs)
+static int dm_make(const struct kind *first, const struct kind *second)
 {
-	if (!strcmp(fs, "ext4"))
-		return dm("mkfs.ext4 -q -b 4096 -F /dev/mapper/layout_two");
-	return dm("mkfs.xfs -q -f /dev/mapper/layout_two");
+	char command[512];
+
+	snprintf(command, sizeof(command), "one=%s two=%s;"
+		 "a=$(blockdev --getsz $one) b=$(blockdev --getsz $two);"
+		 "printf '0 %%d linear %%s 0\\n%%d %%d linear %%s 0\\n'"
+		 " $a $one $a $b $two | dmsetup create --noudevsync layout_two &&"
+		 "dmsetup mknodes layout_two",
+		 kind_device(first), kind_device(second));
+	return dm(command);
 }
 
 TEST(one_of_two_devices_under_device_mapper_goes)
 {
-	static const char *const fs[] = { "ext4", "xfs" };
-	static const struct kind leg = { "xfs", false };	/* pmem1 */
+	/* Who have these devices else. */
+	static const struct kind legs[] = { { "ext4", false }, { "xfs", false } };
+	const struct file_system *fs = file_systems;
 	char *memory;
 	unsigned int i;
 	long at;
@@ -229,11 +230,11 @@ TEST(one_of_two_devices_under_device_mapper_goes)
 	if (dm("dmsetup version > /dev/null 2>&1"))
 		SKIP(return, "no device mapper");
 	mkdir("/tmp/layout_two", 0700);
-	for (i = 0; i < ARRAY_SIZE(fs); i++) {
-		ASSERT_EQ(0, dm(dm_make));
-		ASSERT_EQ(0, dm_mkfs(fs[i]));
+	for (i = 0; i < ARRAY_SIZE(file_systems); i++) {
+		ASSERT_EQ(0, dm_make(&legs[0], &legs[1]));
+		ASSERT_EQ(0, fs_make(&fs[i], "/dev/mapper/layout_two"));
 		ASSERT_EQ(0, mount("/dev/mapper/layout_two", "/tmp/layout_two",
-				   fs[i], 0, "dax"));
+				   fs[i].name, 0, "dax"));
 		/* So large that it is on both. */
 		fd = open("/tmp/layout_two/file", O_RDWR | O_CREAT, 0600);
 		ASSERT_EQ(0, fallocate(fd, 0, 0, 900L << 20));
@@ -244,18 +245,17 @@ TEST(one_of_two_devices_under_device_mapper_goes)
 			memory[at] = 'k';
 		fsync(fd);
 		munmap(memory, 900L << 20);
-		ASSERT_EQ(0, kind_driver(&leg, "unbind"));
+		ASSERT_EQ(0, kind_driver(&legs[1], "unbind"));
 		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 			  800L << 20);
 		fsync(fd);
 		close(fd);
 		EXPECT_EQ(0, umount("/tmp/layout_two"));
 		EXPECT_EQ(0, dm("dmsetup remove --noudevsync layout_two"));
-		EXPECT_EQ(0, kind_driver(&leg, "bind"));
+		EXPECT_EQ(0, kind_driver(&legs[1], "bind"));
 	}
-	/* Others make theirs anew. */
-	unlink("/tmp/layout_pin.ext4");
-	unlink("/tmp/layout_pin.xfs");
+	for (i = 0; i < 2; i++)
+		kind_make_anew_later(&legs[i]);
 }
 
 TEST_HARNESS_MAIN

@@ -20,8 +20,7 @@ struct pair {
 
 static int mount_again(const struct kind *kind, const char *option)
 {
-	return kind_umount(kind) || mount(kind_device(kind), kind_dir(kind),
-					  kind->fs, 0, option);
+	return kind_umount(kind) || kind_mount_with(kind, option);
 }
 
 /* New files in the directory are DAX, where dax=inode is mounted, or not. */

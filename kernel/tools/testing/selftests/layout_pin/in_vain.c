@@ -276,7 +276,6 @@ TEST_F(layout, exchange_that_is_wrong)
 	end_holder(holder);
 	close(rdonly);
 	close_files(&f);
-	unlink("/tmp/layout_pin.xfs");	/* to be made anew */
 }
 
 static struct xfs_swapext swapping(int fd, int donor)

@@ -4,9 +4,9 @@
  * leases, pins through debugfs/gup_test, and other processes. A "section N of
  * the contract" that a test cites is one of docs/contract.md in the project.
  *
- * ext4 lives on /dev/pmem0 and XFS on /dev/pmem1, made once for each machine
- * and mounted anew for each test: a reference that is left shows as an unmount
- * that fails.
+ * A file system is made once for each machine, on a device that file_systems.h
+ * names, and mounted anew for each test: a reference that is left shows as an
+ * unmount that fails.
  */
 #ifndef LAYOUT_PIN_TEST_H
 #define LAYOUT_PIN_TEST_H
@@ -29,6 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 #include <linux/types.h>
+
+#include "file_systems.h"
 
 #ifndef F_LAYOUT
 #define F_LAYOUT	16
@@ -54,19 +56,40 @@ struct pin_longterm_test {
 #define HUGE	(2L << 20)
 #define UNITS	4		/* of a test file */
 
+/*
+ * A file system and the size of mapping entries. By name, since a row of the
+ * table has another address in each program and after each exec.
+ */
 struct kind {
 	const char *fs;
 	bool huge;
 };
 
+static inline const struct file_system *kind_fs(const struct kind *kind)
+{
+	return fs_find(kind->fs);
+}
+
+/* For what only one file system has, or has not. */
+static inline bool kind_is(const struct kind *kind, const char *fs)
+{
+	return !strcmp(kind->fs, fs);
+}
+
 static inline const char *kind_dir(const struct kind *kind)
 {
-	return !strcmp(kind->fs, "ext4") ? "/mnt/layout_ext4" : "/mnt/layout_xfs";
+	return kind_fs(kind)->dir;
 }
 
 static inline const char *kind_device(const struct kind *kind)
 {
-	return !strcmp(kind->fs, "ext4") ? "/dev/pmem0" : "/dev/pmem1";
+	return kind_fs(kind)->device;
+}
+
+/* The N of /dev/pmemN; the namespace has the same. */
+static inline char kind_number(const struct kind *kind)
+{
+	return kind_device(kind)[strlen("/dev/pmem")];
 }
 
 /* What one mapping entry covers. */
@@ -78,26 +101,32 @@ static inline long kind_unit(const struct kind *kind)
 /* The file system is made to allocate 2 MiB aligned, so that entries can be. */
 static inline int kind_mkfs(const struct kind *kind)
 {
-	if (!strcmp(kind->fs, "ext4"))
-		return system("mkfs.ext4 -q -b 4096 -F "
-			      "-E stride=512,stripe_width=512 /dev/pmem0");
-	return system("mkfs.xfs -q -f -d su=2m,sw=1 /dev/pmem1");
+	const struct file_system *fs = kind_fs(kind);
+
+	return fs_make(fs, fs->aligned, fs->device);
 }
 
+/* What is on the device, however it was made. */
+static inline int kind_mount_with(const struct kind *kind, const char *options)
+{
+	return mount(kind_device(kind), kind_dir(kind), kind->fs, 0, options);
+}
+
+/* The usual file system, which is made if it is not there. */
 static inline int kind_mount(const struct kind *kind)
 {
-	char made[64];
-	int fd;
-
-	snprintf(made, sizeof(made), "/tmp/layout_pin.%s", kind->fs);
-	if (access(made, F_OK)) {
+	if (!fs_is_made(kind_fs(kind))) {
 		if (kind_mkfs(kind))
 			return -1;
-		fd = open(made, O_CREAT | O_WRONLY, 0600);
-		close(fd);
-		mkdir(kind_dir(kind), 0755);
+		fs_set_made(kind_fs(kind));
 	}
-	return mount(kind_device(kind), kind_dir(kind), kind->fs, 0, "dax");
+	return kind_mount_with(kind, "dax");
+}
+
+/* See make_anew_later(). */
+static inline void kind_make_anew_later(const struct kind *kind)
+{
+	make_anew_later(kind_device(kind));
 }
 
 /* An owner may still be on its way out of exit. */
@@ -113,7 +142,7 @@ static inline int kind_umount(const struct kind *kind)
 	return error;
 }
 
-/* "bind" or "unbind" the device, the namespace of the same number. */
+/* "bind" or "unbind" the device, which the driver knows as a namespace. */
 static inline int kind_driver(const struct kind *kind, const char *what)
 {
 	char path[64];
@@ -121,7 +150,7 @@ static inline int kind_driver(const struct kind *kind, const char *what)
 
 	snprintf(path, sizeof(path), "/sys/bus/nd/drivers/nd_pmem/%s", what);
 	fd = open(path, O_WRONLY);
-	if (dprintf(fd, "namespace%c.0", kind_device(kind)[9]) < 0)
+	if (dprintf(fd, "namespace%c.0", kind_number(kind)) < 0)
 		error = errno;
 	close(fd);
 	return error;

@@ -163,8 +163,7 @@ TEST_F(layout, swap_file_is_text_busy)
 
 	let_go(self);
 	ASSERT_EQ(0, kind_umount(&self->kind));
-	ASSERT_EQ(0, mount(kind_device(&self->kind), kind_dir(&self->kind),
-			   self->kind.fs, 0, "dax=never"));
+	ASSERT_EQ(0, kind_mount_with(&self->kind, "dax=never"));
 	snprintf(command, sizeof(command),
 		 "dd if=/dev/zero of=%s bs=64k count=16 2>/dev/null; chmod 600 %s; "
 		 "mkswap %s >/dev/null", self->path, self->path, self->path);
@@ -472,8 +471,7 @@ TEST_F(layout, rules_hold_without_dax)
 {
 	let_go(self);
 	ASSERT_EQ(0, kind_umount(&self->kind));
-	ASSERT_EQ(0, mount(kind_device(&self->kind), kind_dir(&self->kind),
-			   self->kind.fs, 0, "dax=never"));
+	ASSERT_EQ(0, kind_mount_with(&self->kind, "dax=never"));
 	self->fd = open(self->path, O_RDWR);
 	self->memory = map_file(self->fd, self->unit);
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));

@@ -17,7 +17,7 @@
 
 static bool is_xfs(FIXTURE_DATA(layout) *self)
 {
-	return !strcmp(self->kind.fs, "xfs");
+	return kind_is(&self->kind, "xfs");
 }
 
 static int quota_call(FIXTURE_DATA(layout) *self, int cmd, int id, void *arg)
@@ -63,11 +63,19 @@ static int quota_off(FIXTURE_DATA(layout) *self)
 
 static int mount_with_quota(FIXTURE_DATA(layout) *self)
 {
+	return kind_mount_with(&self->kind, kind_fs(&self->kind)->quota);
+}
+
+/* To have the files, or "^" not to have them. XFS has nothing to be told. */
+static int tune(FIXTURE_DATA(layout) *self, const char *not)
+{
+	char command[64];
+
 	if (is_xfs(self))
-		return mount(kind_device(&self->kind), kind_dir(&self->kind),
-			     "xfs", 0, "dax,uquota");
-	return mount(kind_device(&self->kind), kind_dir(&self->kind), "ext4", 0,
-		     "dax,usrquota");
+		return 0;
+	snprintf(command, sizeof(command), "tune2fs -Q %susrquota %s >/dev/null",
+		 not, kind_device(&self->kind));
+	return system(command);
 }
 
 /* A large file of somebody's; ext4 is told when it is made to count. */
@@ -75,9 +83,7 @@ static int make_charged_file(FIXTURE_DATA(layout) *self)
 {
 	let_go(self);
 	unlink(self->path);
-	if (kind_umount(&self->kind) ||
-	    (!is_xfs(self) && system("tune2fs -Q usrquota /dev/pmem0 >/dev/null")) ||
-	    mount_with_quota(self))
+	if (kind_umount(&self->kind) || tune(self, "") || mount_with_quota(self))
 		return -1;
 	self->fd = make_file(self->path, self->unit);
 	if (self->fd < 0 || fallocate(self->fd, 0, 0, LARGE) ||
@@ -102,13 +108,9 @@ static void end_quota(struct __test_metadata *_metadata,
 		      FIXTURE_DATA(layout) *self)
 {
 	EXPECT_EQ(0, kind_umount(&self->kind));
-	if (is_xfs(self)) {
-		EXPECT_EQ(0, system("xfs_repair -n /dev/pmem1 >/dev/null 2>&1"));
-	} else {
-		/* It compares what is charged with what is there. */
-		EXPECT_EQ(0, system("e2fsck -fn /dev/pmem0 >/dev/null 2>&1"));
-		EXPECT_EQ(0, system("tune2fs -Q ^usrquota /dev/pmem0 >/dev/null"));
-	}
+	/* That of ext4 compares what is charged with what is there. */
+	EXPECT_EQ(0, fs_check(kind_fs(&self->kind), "/dev/null"));
+	EXPECT_EQ(0, tune(self, "^"));
 	EXPECT_EQ(0, kind_mount(&self->kind));
 }
 

@@ -55,24 +55,11 @@ FIXTURE(oracle) {
 
 FIXTURE_VARIANT(oracle) {
 	const char *fs;
-	const char *mkfs;
-	const char *check;
-	const char *device;
+	const char *options, *size;	/* of mkfs: before and behind the device */
 };
 
-FIXTURE_VARIANT_ADD(oracle, ext4) {
-	.fs = "ext4",
-	.mkfs = "mkfs.ext4 -q -b 4096 -F /dev/pmem0 64M",
-	.check = "e2fsck -fn /dev/pmem0 >/dev/null 2>&1",
-	.device = "/dev/pmem0",
-};
-
-FIXTURE_VARIANT_ADD(oracle, xfs) {
-	.fs = "xfs",
-	.mkfs = "mkfs.xfs -q -f -m reflink=0 -d size=300m /dev/pmem1",
-	.check = "xfs_repair -n /dev/pmem1 >/dev/null 2>&1",
-	.device = "/dev/pmem1",
-};
+FIXTURE_VARIANT_ADD(oracle, ext4) { "ext4", "", "64M" };
+FIXTURE_VARIANT_ADD(oracle, xfs) { "xfs", "-m reflink=0 -d size=300m", "" };
 
 static int count(int *counter)
 {
@@ -276,6 +263,7 @@ static int fill_up(void)
 
 FIXTURE_SETUP(oracle)
 {
+	const struct file_system *fs = fs_find(variant->fs);
 	char path[64];
 	int i, fd;
 
@@ -284,12 +272,10 @@ FIXTURE_SETUP(oracle)
 	ASSERT_NE(MAP_FAILED, self->tally);
 	ASSERT_EQ((ssize_t)sizeof(struct key),
 		  getrandom(&self->tally->key, sizeof(struct key), 0));
-	/* The other programs have to make theirs anew. */
-	snprintf(path, sizeof(path), "/tmp/layout_pin.%s", variant->fs);
-	unlink(path);
+	make_anew_later(fs->device);
 	mkdir(TOP, 0755);
-	ASSERT_EQ(0, system(variant->mkfs));
-	ASSERT_EQ(0, mount(variant->device, TOP, variant->fs, 0, "dax"));
+	ASSERT_EQ(0, fs_make(fs, variant->options, fs->device, variant->size));
+	ASSERT_EQ(0, mount(fs->device, TOP, fs->name, 0, "dax"));
 	for (i = 0; i < CHURNERS; i++) {
 		snprintf(path, sizeof(path), TOP "/churn%d", i);
 		ASSERT_EQ(0, mkdir(path, 0700));
@@ -309,7 +295,7 @@ FIXTURE_TEARDOWN(oracle)
 		end(&self->processes[i]);
 	loop_close(&self->loop);
 	EXPECT_EQ(0, umount(TOP));
-	EXPECT_EQ(0, system(variant->check));
+	EXPECT_EQ(0, fs_check(fs_find(variant->fs), "/dev/null"));
 }
 
 static void make_pattern(char *buffer, const struct key *key, unsigned int nr)

@@ -75,7 +75,7 @@ static bool said_in_the_log(pid_t holder, long page)
 	char command[320];
 
 	snprintf(command, sizeof(command),
-		 "dmesg | grep -q 'layout_pin: page %ld of file on pmem[01] has failed; it is pinned through .*/gup_test, under the lease of process %d; processes that have it:.* %d\\>'",
+		 "dmesg | grep -q 'layout_pin: page %ld of file on pmem[0-9] has failed; it is pinned through .*/gup_test, under the lease of process %d; processes that have it:.* %d\\>'",
 		 page, holder, holder);
 	return !system(command);
 }
@@ -200,14 +200,13 @@ FIXTURE(mapped) {
 FIXTURE_SETUP(mapped)
 {
 	struct kind kind = { "xfs", true };
-	int fd;
+	const struct file_system *fs = kind_fs(&kind);
 
 	self->layout.kind = kind;
 	self->layout.unit = kind_unit(&kind);
-	ASSERT_EQ(0, system("mkfs.xfs -q -f -d su=2m,sw=1 -m rmapbt=1 /dev/pmem1"));
-	fd = open("/tmp/layout_pin.xfs", O_CREAT | O_WRONLY, 0600);
-	close(fd);
-	mkdir(kind_dir(&kind), 0755);
+	ASSERT_EQ(0, fs_make(fs, fs->aligned, "-m rmapbt=1", fs->device));
+	/* So that make_good() mounts this one again. */
+	fs_set_made(fs);
 	ASSERT_EQ(0, kind_mount(&kind));
 	self->layout.fd = make_file(kind_path(&kind, self->layout.path, "file"),
 				    self->layout.unit);
@@ -222,8 +221,7 @@ FIXTURE_TEARDOWN(mapped)
 	unlink(self->layout.path);
 	EXPECT_EQ(0, kind_umount(&self->layout.kind));
 	EXPECT_EQ(0, count_pins());
-	/* Others make theirs anew. */
-	unlink("/tmp/layout_pin.xfs");
+	kind_make_anew_later(&self->layout.kind);
 }
 
 TEST_F(mapped, bad_page_that_xfs_is_told_of)

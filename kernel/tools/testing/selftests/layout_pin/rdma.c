@@ -2,7 +2,7 @@
 /*
  * End to end: memory regions of a real RDMA driver (soft RoCE) on leased files.
  *
- * Needs /dev/pmem0, root, and rdma(8) to make rxe0 on a dummy interface.
+ * Needs persistent memory, root, and rdma(8) to make rxe0 on a dummy interface.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,6 +23,7 @@
 #include <infiniband/verbs.h>
 
 #include "kselftest_harness.h"
+#include "file_systems.h"
 
 /* Making a file system takes seconds where instructions are emulated. */
 #undef TEST_TIMEOUT_DEFAULT
@@ -34,6 +35,8 @@
 #define F_UNBREAK	64
 #endif
 
+/* Of whatever file system. */
+#define DEVICE		(file_systems[0].device)
 #define DIR		"/mnt/layout_pin_rdma"
 #define FILENAME	DIR "/file"
 #define SIZE		(1UL << 20)
@@ -47,18 +50,11 @@ FIXTURE(rdma) {
 
 FIXTURE_VARIANT(rdma) {
 	const char *fs;
-	const char *mkfs;
+	const char *options;	/* of mkfs */
 };
 
-FIXTURE_VARIANT_ADD(rdma, ext4) {
-	.fs = "ext4",
-	.mkfs = "mkfs.ext4 -q -b 4096 -F /dev/pmem0",
-};
-
-FIXTURE_VARIANT_ADD(rdma, xfs) {
-	.fs = "xfs",
-	.mkfs = "mkfs.xfs -q -f -m reflink=0 /dev/pmem0",
-};
+FIXTURE_VARIANT_ADD(rdma, ext4) { "ext4", "" };
+FIXTURE_VARIANT_ADD(rdma, xfs) { "xfs", "-m reflink=0" };
 
 static struct ibv_context *open_rxe(void)
 {
@@ -83,8 +79,8 @@ static struct ibv_context *open_rxe(void)
 FIXTURE_SETUP(rdma)
 {
 	mkdir(DIR, 0755);
-	ASSERT_EQ(0, system(variant->mkfs));
-	ASSERT_EQ(0, mount("/dev/pmem0", DIR, variant->fs, 0, "dax"));
+	ASSERT_EQ(0, fs_make(fs_find(variant->fs), variant->options, DEVICE));
+	ASSERT_EQ(0, mount(DEVICE, DIR, variant->fs, 0, "dax"));
 	self->context = open_rxe();
 	ASSERT_NE(NULL, self->context);
 	self->pd = ibv_alloc_pd(self->context);

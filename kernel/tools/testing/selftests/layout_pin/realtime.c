@@ -3,8 +3,9 @@
  * Files on the realtime device of XFS, which allocates many pages at a time: a
  * change of the layout is as large as the extents that it touches.
  *
- * The pinned page is in the middle of the second of four extents. Data is on
- * /dev/pmem0, what is realtime on /dev/pmem1. XFS shares no realtime blocks.
+ * The pinned page is in the middle of the second of four extents. What is
+ * realtime is on the device of XFS, the rest on that of ext4. XFS shares no
+ * realtime blocks.
  */
 #include "layout_pin_test.h"
 #include "kselftest_harness.h"
@@ -39,18 +40,20 @@ FIXTURE_VARIANT_ADD(realtime, 28k) { .extent = 28 << 10 };
 
 static int make_file_system(long extent)
 {
-	char command[256];
+	const struct file_system *xfs = fs_find("xfs");
+	const char *device = fs_find("ext4")->device;
+	char realtime[64], options[64];
 
-	/* Other tests have to make theirs anew. */
-	unlink("/tmp/layout_pin.ext4");
-	unlink("/tmp/layout_pin.xfs");
+	make_anew_later(device);
+	make_anew_later(xfs->device);
 	mkdir(DIR, 0755);
-	snprintf(command, sizeof(command),
-		 "mkfs.xfs -q -f -m reflink=0,rmapbt=0 -d rtinherit=1 "
-		 "-r rtdev=/dev/pmem1,extsize=%ld /dev/pmem0", extent);
-	if (system(command))
+	snprintf(realtime, sizeof(realtime), "-r rtdev=%s,extsize=%ld",
+		 xfs->device, extent);
+	if (fs_make(xfs, "-m reflink=0,rmapbt=0 -d rtinherit=1", realtime,
+		    device))
 		return -1;
-	return mount("/dev/pmem0", DIR, "xfs", 0, "dax,rtdev=/dev/pmem1");
+	snprintf(options, sizeof(options), "dax,rtdev=%s", xfs->device);
+	return mount(device, DIR, xfs->name, 0, options);
 }
 
 /* By single pages: what one huge entry covers is protected as a whole. */

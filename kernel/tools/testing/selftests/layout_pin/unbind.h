@@ -12,7 +12,7 @@ static inline bool unbind_names(pid_t pid)
 	int i;
 
 	snprintf(command, sizeof(command),
-		 "dmesg | grep -q 'layout_pin: removal of pmem[01] waits for .*/gup_test, which pinned file; processes that have it: %d$'",
+		 "dmesg | grep -q 'layout_pin: removal of pmem[0-9] waits for .*/gup_test, which pinned file; processes that have it: %d$'",
 		 pid);
 	for (i = 0; i < 60; i++) {
 		if (!system(command))
@@ -25,10 +25,7 @@ static inline bool unbind_names(pid_t pid)
 /* After an unbind that is done: a new file system on the same device. */
 static inline int kind_anew(const struct kind *kind)
 {
-	char made[64];
-
-	snprintf(made, sizeof(made), "/tmp/layout_pin.%s", kind->fs);
-	unlink(made);
+	kind_make_anew_later(kind);
 	return kind_umount(kind) ?: kind_driver(kind, "bind") ?: kind_mount(kind);
 }
 

@@ -64,7 +64,7 @@ static const struct op ops[] = {
 
 static bool has(FIXTURE_DATA(layout) *self, const struct op *op)
 {
-	return !(strcmp(self->kind.fs, "xfs") ? op->ext4 : op->xfs);
+	return !op_is_missing(op, &self->kind);
 }
 
 static struct world begin(FIXTURE_DATA(layout) *self)
