@@ -142,9 +142,9 @@ client_reads()
 	shows read_again
 }
 
-[ -n "${TESTS-}" ] || echo "1..6"
+[ -n "${TESTS-}" ] || echo "1..$((3 * ${#file_systems[@]}))"
 start_nfsd -V 3 -N 4 --no-udp
-for fs in ext4 xfs; do
+for fs in "${file_systems[@]}"; do
 	start_file_system
 	check_fs rsync_copies_what_a_device_wrote in_turn rsync_copies
 	check_fs make_builds_from_what_a_device_wrote in_turn make_builds

@@ -139,9 +139,9 @@ no_thread_waits_for_a_page()
 	rm "$work/client/other"
 }
 
-[ -n "${TESTS-}" ] || echo "1..18"
+[ -n "${TESTS-}" ] || echo "1..$((9 * ${#file_systems[@]}))"
 start_nfsd -V 3 -N 4 --no-udp
-for fs in ext4 xfs; do
+for fs in "${file_systems[@]}"; do
 	start_file_system
 	for bytes in 0 65536; do
 		how=leased

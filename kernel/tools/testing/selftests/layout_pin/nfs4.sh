@@ -216,13 +216,13 @@ change_attribute_moves()
 	[ "$(ask change)" = "$after" ]
 }
 
-[ -n "${TESTS-}" ] || echo "1..7"
+[ -n "${TESTS-}" ] || echo "1..$((${#file_systems[@]} + 5))"
 echo $break_time > /proc/sys/fs/lease-break-time
 start_nfsd -V 4.1 -N 3
-for fs in ext4 xfs; do
+for fs in "${file_systems[@]}"; do
 	start_file_system
 	check_fs change_attribute_moves in_turn change_attribute_moves
-	if [ $fs = xfs ]; then
+	if [ "$fs" = xfs ]; then
 		check_fs layout_is_recalled_by_truncate in_turn recalled_by_truncate
 		check_fs unbreakable_lease_keeps_the_client_away in_turn \
 			unbreakable_keeps_the_client_away

@@ -4,6 +4,9 @@
 # a file of it, for the scripts among the tests; they source it after tap.sh, and have a
 # directory of their own in $work.
 nfsd_pids=() holder_pid=""
+# Of file_systems.h, from which mount_new has devices and commands.
+# shellcheck disable=SC2034 # for the scripts
+file_systems=(ext4 xfs)
 : "${work:?}"
 
 # Usage: need_nfsd PROGRAM...: or skip all.
