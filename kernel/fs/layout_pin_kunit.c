@@ -5,6 +5,7 @@
  * and records of pins against a bitmap. No file; the one lock is a test's own.
  */
 #include <kunit/test.h>
+#include <linux/dax.h>
 #include <linux/fcntl.h>
 #include <linux/filelock.h>
 #include <linux/prandom.h>
@@ -386,6 +387,18 @@ static void truncate_ranges_cover_what_is_freed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, start, 0);
 }
 
+/* Who found it alive goes on to use it, until kill_dax() has waited for him. */
+static void dax_device_that_goes_keeps_its_data(struct kunit *test)
+{
+	struct dax_device *dax_dev = alloc_dax(test, NULL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dax_dev);
+	KUNIT_EXPECT_PTR_EQ(test, dax_get_private(dax_dev), (void *)test);
+	kill_dax(dax_dev);
+	KUNIT_EXPECT_PTR_EQ(test, dax_get_private(dax_dev), (void *)test);
+	put_dax(dax_dev);
+}
+
 static struct kunit_case layout_pin_cases[] = {
 	KUNIT_CASE(parse_knows_every_encoding),
 	KUNIT_CASE(parse_refuses_write_and_unlock),
@@ -399,6 +412,7 @@ static struct kunit_case layout_pin_cases[] = {
 	KUNIT_CASE(records_are_what_a_bitmap_says),
 	KUNIT_CASE(fallocate_ranges_cover_what_moves),
 	KUNIT_CASE(truncate_ranges_cover_what_is_freed),
+	KUNIT_CASE(dax_device_that_goes_keeps_its_data),
 	{}
 };
 
