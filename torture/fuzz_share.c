@@ -5,7 +5,6 @@
  * move, whatever the arguments.
  */
 #include <linux/fs.h>
-#include <xfs/xfs.h>
 #include "ext4_ioctl.h"
 #include "xfs_ioctl.h"
 #include "fuzz.h"
@@ -359,23 +358,14 @@ static void predict_swap(struct world *w, const struct op *op,
 
 static int run_swap(struct world *w, const struct op *op)
 {
-	struct xfs_swapext args = {
-		.sx_version = XFS_SX_VERSION,
-		.sx_fdtarget = fd_of(w, op, op->a),
-		.sx_fdtmp = fd_of(w, op, op->b),
-		.sx_offset = op->x,
-	};
-	struct stat st;
+	struct xfs_swapext args;
+	int error = swapping(fd_of(w, op, op->a), fd_of(w, op, op->b), op->z,
+			     &args);
 
-	if (fstat(args.sx_fdtarget, &st))
-		return errno;
-	args.sx_length = op->z ?: st.st_size;
-	args.sx_stat.bs_ino = st.st_ino;
-	args.sx_stat.bs_ctime.tv_sec = st.st_ctim.tv_sec;
-	args.sx_stat.bs_ctime.tv_nsec = st.st_ctim.tv_nsec;
-	args.sx_stat.bs_mtime.tv_sec = st.st_mtim.tv_sec;
-	args.sx_stat.bs_mtime.tv_nsec = st.st_mtim.tv_nsec;
-	return errno_of(ioctl(args.sx_fdtarget, XFS_IOC_SWAPEXT, &args));
+	if (error)
+		return error;
+	args.sx_offset = op->x;
+	return swap_extents(&args);
 }
 
 static void apply_swap(struct world *w, const struct op *op, int got)

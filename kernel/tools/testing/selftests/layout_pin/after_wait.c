@@ -37,14 +37,6 @@ static int get_flags(int fd)
 	return flags;
 }
 
-static int mount_without_dax(FIXTURE_DATA(layout) *self)
-{
-	let_go(self);
-	if (kind_umount(&self->kind))
-		return -1;
-	return kind_mount_with(&self->kind, "dax=never");
-}
-
 /* An immutable file loses no block, also if it became so during the wait. */
 TEST_F(layout, fallocate_looks_again_at_immutable)
 {
@@ -99,7 +91,7 @@ TEST_F(layout, no_swap_to_a_breakable_lease)
 	struct holder holder;
 	char command[512];
 
-	ASSERT_EQ(0, mount_without_dax(self));
+	ASSERT_EQ(0, mount_again(self, "dax=never"));
 	snprintf(command, sizeof(command),
 		 "dd if=/dev/zero of=%s bs=64k count=16 2>/dev/null; chmod 600 %s; "
 		 "mkswap %s >/dev/null", self->path, self->path, self->path);
@@ -322,7 +314,7 @@ TEST_F(layout, wrong_arguments_break_no_lease)
 
 	if (!kind_is(&self->kind, "ext4"))
 		SKIP(return, "MOVE_EXT is ext4's");
-	ASSERT_EQ(0, mount_without_dax(self));
+	ASSERT_EQ(0, mount_again(self, "dax=never"));
 	self->fd = open(self->path, O_RDWR);
 	other = make_file(kind_path(&self->kind, path, "other"), self->unit);
 	ASSERT_LE(0, other);

@@ -27,10 +27,7 @@ static const int kinds[] = { F_LAYOUT, UNBREAK, EXCLUSIVE };
 /* Without DAX it allocates 4 MiB more for every write that makes a file longer. */
 static int mount_without_dax(FIXTURE_DATA(layout) *self)
 {
-	let_go(self);
-	if (kind_umount(&self->kind))
-		return -1;
-	return kind_mount_with(&self->kind, "dax=never,allocsize=4m");
+	return mount_again(self, "dax=never,allocsize=4m");
 }
 
 /* Blocks behind the end: of a file that grows by writing to it. */

@@ -5,9 +5,9 @@
  */
 #include <sys/syscall.h>
 #include <linux/fs.h>
-#include <xfs/xfs.h>
 #include "change.h"
 #include "ext4_ioctl.h"
+#include "xfs_ioctl.h"
 
 static int clone_range(int from, int to)
 {
@@ -75,22 +75,10 @@ int op_copy_to(struct world *w)
 /* Goes ahead only if nobody changed the file since it was looked at. */
 int op_swap_extents(struct world *w)
 {
-	struct xfs_swapext args = {
-		.sx_version = XFS_SX_VERSION,
-		.sx_fdtarget = w->fd,
-		.sx_fdtmp = w->other_fd,
-		.sx_length = FILE_SIZE(w->unit),
-	};
-	struct stat st;
+	struct xfs_swapext args;
 
-	if (fstat(w->fd, &st))
-		return errno;
-	args.sx_stat.bs_ino = st.st_ino;
-	args.sx_stat.bs_ctime.tv_sec = st.st_ctim.tv_sec;
-	args.sx_stat.bs_ctime.tv_nsec = st.st_ctim.tv_nsec;
-	args.sx_stat.bs_mtime.tv_sec = st.st_mtim.tv_sec;
-	args.sx_stat.bs_mtime.tv_nsec = st.st_mtim.tv_nsec;
-	return ioctl(w->fd, XFS_IOC_SWAPEXT, &args) ? errno : 0;
+	return swapping(w->fd, w->other_fd, FILE_SIZE(w->unit), &args) ?:
+		swap_extents(&args);
 }
 
 static int move(int orig, int donor)

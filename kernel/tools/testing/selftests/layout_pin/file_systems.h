@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The file systems that the tests run on: how each is made and checked, on which
- * device, where it is mounted, and what it has that others do not. Who adds one
- * adds a row here, and a kind of it where programs list theirs, as the fixture
- * of most does in layout_pin_fixture.h.
+ * device, where it is mounted, and what it has that others do not. To add
+ * one, add a row here, and a kind of it where programs list theirs, as the
+ * fixture of most does in layout_pin_fixture.h.
  *
  * What is of one file system by nature, as an ioctl, stays with its test.
  */
@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* As kselftest.h has it, which not all who come here include. */
+/* As kselftest.h has it, which not every user of this file includes. */
 #ifndef ARRAY_SIZE
 #define ARRAY_SIZE(arr) (sizeof(arr) / sizeof((arr)[0]))
 #endif
@@ -114,8 +114,8 @@ static inline bool fs_is_made(const struct file_system *fs)
 }
 
 /*
- * The device has, or will have, something else on it: who wants the usual file
- * system makes it anew.
+ * The device has, or will have, something else on it: the next test that wants
+ * the usual file system makes it anew.
  */
 static inline void make_anew_later(const char *device)
 {

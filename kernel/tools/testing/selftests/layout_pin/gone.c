@@ -219,7 +219,7 @@ static int dm_make(const struct kind *first, const struct kind *second)
 
 TEST(one_of_two_devices_under_device_mapper_goes)
 {
-	/* Who have these devices else. */
+	/* The kinds that have these devices in other tests. */
 	static const struct kind legs[] = { { "ext4", false }, { "xfs", false } };
 	const struct file_system *fs = file_systems;
 	char *memory;

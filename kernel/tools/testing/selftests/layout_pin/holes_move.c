@@ -6,7 +6,7 @@
 #include "layout_pin_fixture.h"
 #include "ext4_ioctl.h"
 #include "holes.h"
-#include <xfs/xfs.h>
+#include "xfs_ioctl.h"
 
 #define SIZE	(UNITS * PAGE)
 
@@ -17,11 +17,6 @@ struct pair {
 	int fd[2];
 	char *memory;		/* a mapping of one of them */
 };
-
-static int mount_again(const struct kind *kind, const char *option)
-{
-	return kind_umount(kind) || kind_mount_with(kind, option);
-}
 
 /* New files in the directory are DAX, where dax=inode is mounted, or not. */
 static int set_dax(const char *dir, bool dax)
@@ -120,7 +115,7 @@ FIXTURE_SETUP(swapext)
 {
 	self->pair.kind = (struct kind){ "xfs", false };
 	ASSERT_EQ(0, kind_mount(&self->pair.kind));
-	ASSERT_EQ(0, mount_again(&self->pair.kind, "dax=inode"));
+	ASSERT_EQ(0, kind_mount_again(&self->pair.kind, "dax=inode"));
 	pair_setup(_metadata, &self->pair, variant->dax);
 }
 
@@ -129,21 +124,11 @@ FIXTURE_TEARDOWN(swapext)
 	pair_teardown(_metadata, &self->pair);
 }
 
-/* It wants to know the times of the target, as xfs_fsr does. */
-static int swap_extents(int target, int donor)
+static int swap(int target, int donor)
 {
-	struct xfs_swapext swap = {
-		.sx_fdtarget = target, .sx_fdtmp = donor, .sx_length = SIZE,
-	};
-	struct stat st;
+	struct xfs_swapext args;
 
-	if (fstat(target, &st))
-		return errno;
-	swap.sx_stat.bs_mtime.tv_sec = st.st_mtim.tv_sec;
-	swap.sx_stat.bs_mtime.tv_nsec = st.st_mtim.tv_nsec;
-	swap.sx_stat.bs_ctime.tv_sec = st.st_ctim.tv_sec;
-	swap.sx_stat.bs_ctime.tv_nsec = st.st_ctim.tv_nsec;
-	return ioctl(target, XFS_IOC_SWAPEXT, &swap) ? errno : 0;
+	return swapping(target, donor, SIZE, &args) ?: swap_extents(&args);
 }
 
 TEST_F(swapext, swapext_waits_for_page_in_use)
@@ -153,7 +138,7 @@ TEST_F(swapext, swapext_waits_for_page_in_use)
 	int fds[2];
 
 	ASSERT_EQ(0, hold_page_of(pair, variant->held, fds));
-	job = start(swap_extents(pair->fd[0], pair->fd[1]));
+	job = start(swap(pair->fd[0], pair->fd[1]));
 	EXPECT_EQ(RUNNING, wait_for(&job, WAITS));
 	EXPECT_TRUE(drop_page(fds));
 	EXPECT_EQ(0, wait_for(&job, SOON));
@@ -224,7 +209,7 @@ FIXTURE_SETUP(ext4)
 
 	self->pair.kind = (struct kind){ "ext4", false };
 	ASSERT_EQ(0, kind_mount(&self->pair.kind));
-	ASSERT_EQ(0, mount_again(&self->pair.kind, "dax=inode"));
+	ASSERT_EQ(0, kind_mount_again(&self->pair.kind, "dax=inode"));
 	pair_setup(_metadata, &self->pair, dax);
 }
 

@@ -12,7 +12,6 @@
 #include <linux/fs.h>
 #include <limits.h>
 #include <sys/resource.h>
-#include <xfs/xfs.h>
 
 #define SIZE	(UNITS * PAGE)
 #define NOBODY	65534
@@ -204,6 +203,7 @@ static int dedupe_as_nobody(const char *from, const char *to)
 
 TEST_F(layout, dedupe_that_is_wrong)
 {
+	char differs[SIZE];
 	struct holder holder;
 	struct files f;
 
@@ -222,7 +222,8 @@ TEST_F(layout, dedupe_that_is_wrong)
 	STANDS(EXDEV, dedupe(f.fd, 0, PAGE, f.elsewhere, 0));
 	STANDS(EPERM, elsewhere(dedupe_as_nobody(self->path, self->path)));
 	/* Looked at before anybody is asked. */
-	ASSERT_EQ(SIZE, pwrite(f.odd, memset(calloc(1, SIZE), 'b', SIZE), SIZE, 0));
+	memset(differs, 'b', SIZE);
+	ASSERT_EQ(SIZE, pwrite(f.odd, differs, SIZE, 0));
 	STANDS(FILE_DEDUPE_RANGE_DIFFERS, dedupe(f.fd, 0, PAGE, f.odd, 0));
 	STANDS(FILE_DEDUPE_RANGE_DIFFERS, dedupe(f.odd, 0, PAGE, f.fd, 0));
 	/* Less than a block is nothing. */
@@ -278,28 +279,6 @@ TEST_F(layout, exchange_that_is_wrong)
 	close_files(&f);
 }
 
-static struct xfs_swapext swapping(int fd, int donor)
-{
-	struct xfs_swapext args = {
-		.sx_version = XFS_SX_VERSION, .sx_fdtarget = fd,
-		.sx_fdtmp = donor, .sx_length = SIZE,
-	};
-	struct stat st = { };
-
-	fstat(fd, &st);
-	args.sx_stat.bs_ino = st.st_ino;
-	args.sx_stat.bs_ctime.tv_sec = st.st_ctim.tv_sec;
-	args.sx_stat.bs_ctime.tv_nsec = st.st_ctim.tv_nsec;
-	args.sx_stat.bs_mtime.tv_sec = st.st_mtim.tv_sec;
-	args.sx_stat.bs_mtime.tv_nsec = st.st_mtim.tv_nsec;
-	return args;
-}
-
-static int swap_extents(struct xfs_swapext *args)
-{
-	return ioctl(args->sx_fdtarget, XFS_IOC_SWAPEXT, args) ? errno : 0;
-}
-
 TEST_F(layout, swap_that_is_wrong)
 {
 	struct holder holder;
@@ -313,18 +292,18 @@ TEST_F(layout, swap_that_is_wrong)
 		ASSERT_EQ(0, holder.error);
 		from = i ? f.other : f.fd;
 		to = i ? f.fd : f.other;
-		args = swapping(from, to);
+		ASSERT_EQ(0, swapping(from, to, SIZE, &args));
 		args.sx_length -= PAGE;
 		STANDS(EFAULT, swap_extents(&args));
-		args = swapping(from, f.odd);
+		ASSERT_EQ(0, swapping(from, f.odd, SIZE, &args));
 		STANDS(EFAULT, swap_extents(&args));
-		args = swapping(from, to);
+		ASSERT_EQ(0, swapping(from, to, SIZE, &args));
 		args.sx_stat.bs_mtime.tv_nsec ^= 1;
 		STANDS(EBUSY, swap_extents(&args));
-		args = swapping(from, f.elsewhere);
+		ASSERT_EQ(0, swapping(from, f.elsewhere, SIZE, &args));
 		STANDS(EINVAL, swap_extents(&args));
 		/* The test of the test. */
-		args = swapping(from, to);
+		ASSERT_EQ(0, swapping(from, to, SIZE, &args));
 		EXPECT_EQ(0, swap_extents(&args));
 		EXPECT_EQ(0, count_locks("LAYOUT"));
 		end_holder(holder);

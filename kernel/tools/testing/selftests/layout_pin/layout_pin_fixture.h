@@ -57,6 +57,13 @@ static inline void let_go(FIXTURE_DATA(layout) *self)
 	self->fd = -1;
 }
 
+/* The same when the file is still open; it is to be opened again. */
+static inline int mount_again(FIXTURE_DATA(layout) *self, const char *options)
+{
+	let_go(self);
+	return kind_mount_again(&self->kind, options);
+}
+
 /* Nothing is left: no lease, no record, no reference. */
 FIXTURE_TEARDOWN(layout)
 {

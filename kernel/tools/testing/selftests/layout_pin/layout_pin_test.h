@@ -142,6 +142,12 @@ static inline int kind_umount(const struct kind *kind)
 	return error;
 }
 
+/* Mount what is on the device again, in another way. */
+static inline int kind_mount_again(const struct kind *kind, const char *options)
+{
+	return kind_umount(kind) || kind_mount_with(kind, options);
+}
+
 /* "bind" or "unbind" the device, which the driver knows as a namespace. */
 static inline int kind_driver(const struct kind *kind, const char *what)
 {

@@ -161,9 +161,7 @@ TEST_F(layout, swap_file_is_text_busy)
 {
 	char command[512];
 
-	let_go(self);
-	ASSERT_EQ(0, kind_umount(&self->kind));
-	ASSERT_EQ(0, kind_mount_with(&self->kind, "dax=never"));
+	ASSERT_EQ(0, mount_again(self, "dax=never"));
 	snprintf(command, sizeof(command),
 		 "dd if=/dev/zero of=%s bs=64k count=16 2>/dev/null; chmod 600 %s; "
 		 "mkswap %s >/dev/null", self->path, self->path, self->path);
@@ -469,9 +467,7 @@ TEST_F(layout, refused_change_signals_nobody)
 /* On a file system that opted in the rules hold without DAX as well. */
 TEST_F(layout, rules_hold_without_dax)
 {
-	let_go(self);
-	ASSERT_EQ(0, kind_umount(&self->kind));
-	ASSERT_EQ(0, kind_mount_with(&self->kind, "dax=never"));
+	ASSERT_EQ(0, mount_again(self, "dax=never"));
 	self->fd = open(self->path, O_RDWR);
 	self->memory = map_file(self->fd, self->unit);
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
