@@ -387,7 +387,7 @@ static void truncate_ranges_cover_what_is_freed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, start, 0);
 }
 
-/* Who found it alive goes on to use it, until kill_dax() has waited for him. */
+/* A caller that found it alive may use it until kill_dax() has waited for that. */
 static void dax_device_that_goes_keeps_its_data(struct kunit *test)
 {
 	struct dax_device *dax_dev = alloc_dax(test, NULL);
