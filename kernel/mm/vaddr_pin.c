@@ -19,7 +19,7 @@
  * first: a truncate that sees the entry busy then always sees why. References
  * are taken under the page table lock, where the entry is still mapped:
  * whoever takes it from the file unmaps it before. Locks further down:
- * fs/layout_pin_internal.h.
+ * fs/layout/internal.h.
  */
 #include <linux/dax.h>
 #include <linux/error-injection.h>
@@ -128,7 +128,7 @@ static int vaddr_pin_table(struct vaddr_walk *walk, pte_t *pte,
 	for (; addr != end; addr += PAGE_SIZE, pte++, index++) {
 		if (index == ask) {
 			order = layout_entry_order(vma->vm_file->f_mapping,
-						   index);
+						   index, 0);
 			ask = (index | ((1UL << PMD_ORDER) - 1)) + 1;
 		}
 		page = layout_pte_page(ptep_get(pte));

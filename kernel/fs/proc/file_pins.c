@@ -23,7 +23,7 @@
 #include <linux/xarray.h>
 
 #include "internal.h"
-#include "../layout_pin_internal.h"
+#include "../layout/internal.h"
 
 /* Paths at a time: they are on the stack, and others wait for the lock. */
 #define FILE_PINS_BATCH		32
@@ -31,19 +31,18 @@
 /* Escaped, so that what is printed can be read back. */
 #define FILE_PINS_ESCAPE	"\n\\"
 
-static void file_pins_show_paths(struct seq_file *m, void *key,
-				 const char *indent)
+/* The files of an owner; if @mm is not NULL, of those only what this one pinned. */
+static void file_pins_show_paths(struct seq_file *m, struct layout_owner *owner,
+				 struct mm_struct *mm, const char *indent)
 {
 	struct path paths[FILE_PINS_BATCH];
 	struct layout_cursor cursor = { };
 	unsigned int i, nr;
 
 	/* If the buffer is too small all of it is done again with a larger one. */
-	while (!seq_has_overflowed(m)) {
-		nr = layout_owner_paths(key, &cursor, paths,
+	while (!cursor.end && !seq_has_overflowed(m)) {
+		nr = layout_owner_paths(owner, mm, &cursor, paths,
 					ARRAY_SIZE(paths));
-		if (!nr)
-			break;
 		for (i = 0; i < nr; i++) {
 			seq_puts(m, indent);
 			seq_path(m, &paths[i], FILE_PINS_ESCAPE);
@@ -52,6 +51,33 @@ static void file_pins_show_paths(struct seq_file *m, void *key,
 		layout_owner_put_paths(paths, nr);
 		cond_resched();
 	}
+}
+
+/* What the process pinned for no open file, or for one that is closed by now. */
+static void file_pins_show_mm(struct seq_file *m, struct mm_struct *mm)
+{
+	struct layout_owner *owner = layout_owner_get(mm);
+	u64 number = 0;
+
+	if (owner) {
+		file_pins_show_paths(m, owner, NULL, "");
+		layout_owner_put(owner);
+	}
+	while ((owner = layout_owner_next_closed(number))) {
+		number = owner->number;
+		file_pins_show_paths(m, owner, mm, "");
+		layout_owner_put(owner);
+	}
+}
+
+static void file_pins_show_file(struct seq_file *m, struct file *file)
+{
+	struct layout_owner *owner = layout_owner_get(file);
+
+	if (!owner)
+		return;
+	file_pins_show_paths(m, owner, NULL, "\t");
+	layout_owner_put(owner);
 }
 
 /**
@@ -109,7 +135,7 @@ static int file_pins_meet(struct seq_file *m, struct file *file, const char *how
 	seq_puts(m, ": ");
 	seq_file_path(m, file, FILE_PINS_ESCAPE);
 	seq_putc(m, '\n');
-	file_pins_show_paths(m, file, "\t");
+	file_pins_show_file(m, file);
 	return file_pins_note(&met->owners, file, GFP_KERNEL);
 }
 
@@ -319,7 +345,7 @@ static int file_pins_show_task(struct seq_file *m, struct task_struct *task,
 	if (!error)
 		error = file_pins_show_rings(m, task, whole, met);
 	if (!error && mm)
-		file_pins_show_paths(m, mm, "");
+		file_pins_show_mm(m, mm);
 	if (mm)
 		mmput(mm);
 	return error;

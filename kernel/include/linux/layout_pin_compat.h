@@ -69,17 +69,15 @@ static inline bool layout_page_idle(const struct page *page)
 }
 
 /*
- * Is a page of FS DAX memory one of these of a file? Only for comparison: nothing
- * but a pin keeps it the file's.
+ * Is a page of FS DAX memory one of this file, and which? Only for comparison:
+ * nothing but a pin keeps it the file's.
  */
-static inline bool layout_page_is_in(const struct page *page,
+static inline bool layout_page_is_of(const struct page *page,
 				     const struct address_space *mapping,
-				     pgoff_t first, pgoff_t last)
+				     pgoff_t *index)
 {
-	pgoff_t index = READ_ONCE(page->index);
-
-	return READ_ONCE(page->mapping) == mapping &&
-		index >= first && index <= last;
+	*index = READ_ONCE(page->index);
+	return READ_ONCE(page->mapping) == mapping;
 }
 
 /* The page that is mapped for writing in an FS DAX mapping, or NULL. */
@@ -97,11 +95,18 @@ static inline struct page *layout_pmd_page(pmd_t pmd, unsigned long addr)
 	return pmd_page(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
 }
 
-/* Log2 of the pages that the DAX entry at @index covers. */
+/* Log2 of the pages that the DAX entry at @index covers; @none if there is none. */
 static inline unsigned int layout_entry_order(struct address_space *mapping,
-					      pgoff_t index)
+					      pgoff_t index, unsigned int none)
 {
-	return xa_get_order(&mapping->i_pages, index);
+	XA_STATE(xas, &mapping->i_pages, index);
+	unsigned int order = none;
+
+	rcu_read_lock();
+	if (xas_load(&xas))
+		order = xas_get_order(&xas);
+	rcu_read_unlock();
+	return order;
 }
 
 #endif /* _LINUX_LAYOUT_PIN_COMPAT_H */

@@ -7,11 +7,14 @@
  *	vaddr_unpin_user_pages_dirty_lock() or
  *	vaddr_unpin_user_page_range_dirty_lock() in place of unpin_*();
  *	vaddr_unpin_done() after that, when the device has let go;
+ *
+ *	vaddr_pin_owner_init(), for each open file of the driver;
  *	vaddr_pin_owner_enter() and vaddr_pin_owner_exit() around the system
- *	call that pins, so that pins are attributed.
+ *	call that pins, so that pins are attributed to it;
+ *	vaddr_pin_owner_end() in ->release(), after its objects have gone.
  *
  * The driver serialises what it does with one object. What a pin of FS DAX memory
- * is, and its locks: mm/vaddr_pin.c and fs/layout_pin_internal.h.
+ * is, and its locks: mm/vaddr_pin.c and fs/layout/internal.h.
  *
  * With CONFIG_LAYOUT_PIN=n all of it compiles to what the caller did before.
  */
@@ -26,6 +29,7 @@
 
 struct dev_pagemap;
 struct file;
+struct layout_owner;
 
 /**
  * struct vaddr_pin - the records of one driver object (a memory region)
@@ -42,6 +46,20 @@ struct vaddr_pin {
 	struct list_head records;
 	bool writable;
 	bool one_by_one;
+#endif
+};
+
+/**
+ * struct vaddr_pin_owner - an open file of a driver, through which pins are made
+ * @file: the open file, not referenced
+ * @owner: what is pinned through it; NULL until something is
+ *
+ * In what the driver keeps for the open file.
+ */
+struct vaddr_pin_owner {
+#ifdef CONFIG_LAYOUT_PIN
+	struct file *file;
+	struct layout_owner *owner;
 #endif
 };
 
@@ -127,17 +145,32 @@ static inline void vaddr_unpin_done(struct vaddr_pin *vp)
 		__vaddr_unpin_done(vp);
 }
 
+void __vaddr_pin_owner_end(struct vaddr_pin_owner *owner);
+
 /**
- * vaddr_pin_owner_enter() - pins made by this task from here on belong to @file
- * @file: the driver's open file; the running system call holds a reference
+ * vaddr_pin_owner_init() - an open file through which nothing is pinned yet
+ * @owner: in what the driver keeps for it
+ * @file: the open file, whose ->release() calls vaddr_pin_owner_end()
+ */
+static inline void vaddr_pin_owner_init(struct vaddr_pin_owner *owner,
+					struct file *file)
+{
+	owner->file = file;
+	owner->owner = NULL;
+}
+
+/**
+ * vaddr_pin_owner_enter() - attribute pins made by this task to an open file
+ * @owner: of the open file, to which the running system call has a reference
  *
  * Return: the former owner, for vaddr_pin_owner_exit().
  */
-static inline struct file *vaddr_pin_owner_enter(struct file *file)
+static inline struct vaddr_pin_owner *
+vaddr_pin_owner_enter(struct vaddr_pin_owner *owner)
 {
-	struct file *old = current->pin_owner;
+	struct vaddr_pin_owner *old = current->pin_owner;
 
-	current->pin_owner = file;
+	current->pin_owner = owner;
 	return old;
 }
 
@@ -145,12 +178,27 @@ static inline struct file *vaddr_pin_owner_enter(struct file *file)
  * vaddr_pin_owner_exit() - end of vaddr_pin_owner_enter()
  * @old: what that returned
  */
-static inline void vaddr_pin_owner_exit(struct file *old)
+static inline void vaddr_pin_owner_exit(struct vaddr_pin_owner *old)
 {
 	current->pin_owner = old;
 }
 
-/* fs/layout_report.c, for mm/memory-failure.c: say who has pinned a bad page. */
+/**
+ * vaddr_pin_owner_end() - the open file goes
+ * @owner: of the open file
+ *
+ * Pins that are left, which the driver frees later, are shown under the process
+ * that made them.
+ *
+ * Context: ->release() of the open file, process context.
+ */
+static inline void vaddr_pin_owner_end(struct vaddr_pin_owner *owner)
+{
+	if (owner->owner)
+		__vaddr_pin_owner_end(owner);
+}
+
+/* fs/layout/report.c, for mm/memory-failure.c: say who has pinned a bad page. */
 void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page);
 
 #else /* !CONFIG_LAYOUT_PIN */
@@ -185,12 +233,22 @@ static inline void vaddr_unpin_done(struct vaddr_pin *vp)
 {
 }
 
-static inline struct file *vaddr_pin_owner_enter(struct file *file)
+static inline void vaddr_pin_owner_init(struct vaddr_pin_owner *owner,
+					struct file *file)
+{
+}
+
+static inline struct vaddr_pin_owner *
+vaddr_pin_owner_enter(struct vaddr_pin_owner *owner)
 {
 	return NULL;
 }
 
-static inline void vaddr_pin_owner_exit(struct file *old)
+static inline void vaddr_pin_owner_exit(struct vaddr_pin_owner *old)
+{
+}
+
+static inline void vaddr_pin_owner_end(struct vaddr_pin_owner *owner)
 {
 }
 

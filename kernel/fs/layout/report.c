@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is told of pins: the log of a device that cannot go away or of a bad page,
- * and the table of all records in debugfs. Both read the table of records under its lock.
+ * What the log says of pins: who keeps a device from going away, and who has
+ * pinned a page that has failed.
+ *
+ * Walks all owners and their links, each under the lock of the owner, and the
+ * records of a file under its flc_lock, see internal.h. Processes are looked at
+ * afterwards, without any of these.
  */
-#include <linux/debugfs.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -16,11 +19,10 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
-#include "layout_pin_internal.h"
+#include "internal.h"
 
 /* Processes that a report names. */
 #define LAYOUT_REPORT_MAX	8
@@ -56,67 +58,117 @@ struct layout_report {
 	char buffer[PATH_MAX];
 };
 
-/*
- * Find a pin in the memory, and of the page if there is one. Many owners may have
- * pinned a page: then it is one of the next owner, by number.
- */
-static struct layout_pin *
-layout_report_find(const struct layout_report *report)
+/* Does this record belong to the link, and is it of the memory? */
+static bool layout_report_meant(const struct layout_report *report,
+				const struct layout_pin *pin,
+				const struct layout_link *link)
 {
-	struct layout_pin *pin, *found = NULL;
-
-	list_for_each_entry(pin, &layout_table, table) {
-		if (!pin->link || pin->pgmap != report->pgmap)
-			continue;
-		if (!report->page)
-			return pin;
-		if (pin->link->owner->number <= report->number ||
-		    (found && found->link->owner->number <=
-			      pin->link->owner->number))
-			continue;
-		if (layout_page_is_in(report->page,
-				      pin->link->inode->i_mapping,
-				      pin->it.start, pin->it.last))
-			found = pin;
-	}
-	return found;
+	return pin->link == link && pin->pgmap == report->pgmap;
 }
 
-/* Copy what is to be said of a pin. Under layout_table_lock. */
+/* Find a record of the link in the memory. Under flc_lock. */
+static struct layout_pin *layout_report_any(const struct layout_report *report,
+					    const struct layout_link *link)
+{
+	struct interval_tree_node *it;
+	struct layout_pin *pin;
+
+	it = interval_tree_iter_first(&link->flctx->flc_layout->pins, 0,
+				      ULONG_MAX);
+	for (; it; it = interval_tree_iter_next(it, 0, ULONG_MAX)) {
+		pin = container_of(it, struct layout_pin, it);
+		if (layout_report_meant(report, pin, link))
+			return pin;
+	}
+	return NULL;
+}
+
+/* Find a record of the link that has the page. Under flc_lock. */
+static struct layout_pin *layout_report_of_page(const struct layout_report *report,
+						const struct layout_link *link)
+{
+	struct interval_tree_node *it;
+	struct layout_pin *pin;
+	pgoff_t index;
+
+	if (!layout_page_is_of(report->page, link->inode->i_mapping, &index))
+		return NULL;
+	it = interval_tree_iter_first(&link->flctx->flc_layout->pins, index,
+				      index);
+	for (; it; it = interval_tree_iter_next(it, index, index)) {
+		pin = container_of(it, struct layout_pin, it);
+		if (layout_report_meant(report, pin, link))
+			return pin;
+	}
+	return NULL;
+}
+
+/* Copy what is to be said of a pin. Under owner->lock and flc_lock. */
 static void layout_report_fill(struct layout_report *report,
 			       const struct layout_pin *pin)
 {
 	struct layout_owner *owner = pin->link->owner;
 
-	report->number = owner->number;
 	report->key = owner->key;
 	report->is_mm = owner->is_mm;
 	report->holder = pid_nr(pin->lease->holder);
 	strscpy(report->device, pin->link->inode->i_sb->s_id);
 	snprintf(report->file, sizeof(report->file), "%pd",
 		 pin->link->path.dentry);
-	if (owner->is_mm)
-		report->path = "memory of a process";
-	else if (owner->key)	/* detached under this lock */
+	/* A driver that ends the owner takes this lock before it goes on. */
+	if (owner->key && !owner->is_mm) {
 		report->path = file_path(owner->key, report->buffer,
 					 sizeof(report->buffer));
-	else
-		report->path = "closed owner";
-	if (IS_ERR(report->path))
-		report->path = "owner";
+		if (IS_ERR(report->path))
+			report->path = "owner";
+		return;
+	}
+	report->path = "memory of a process";
+	report->key = pin->link->mm;
+	report->is_mm = true;
 }
 
-/* Find a pin as layout_report_find() does, and copy what is to be said of it. */
+/* Look through the files of one owner. */
+static bool layout_report_owner(struct layout_report *report,
+				struct layout_owner *owner)
+{
+	struct layout_pin *pin = NULL;
+	struct layout_link *link;
+	struct rb_node *node;
+
+	spin_lock(&owner->lock);
+	for (node = rb_first(&owner->links); node && !pin; node = rb_next(node)) {
+		link = rb_entry(node, struct layout_link, of_owner);
+		if (!READ_ONCE(link->nr_pins))
+			continue;
+		spin_lock(&link->flctx->flc_lock);
+		pin = report->page ? layout_report_of_page(report, link) :
+				     layout_report_any(report, link);
+		if (pin)
+			layout_report_fill(report, pin);
+		spin_unlock(&link->flctx->flc_lock);
+	}
+	spin_unlock(&owner->lock);
+	return pin;
+}
+
+/*
+ * Find a pin in the memory, and of the page if there is one, and copy what is to
+ * be said of it. Many owners may have pinned a page: then it is one of the next
+ * owner, by number.
+ */
 static bool layout_report_pin(struct layout_report *report)
 {
-	struct layout_pin *pin;
+	struct layout_owner *owner;
+	bool found = false;
 
-	spin_lock(&layout_table_lock);
-	pin = layout_report_find(report);
-	if (pin)
-		layout_report_fill(report, pin);
-	spin_unlock(&layout_table_lock);
-	return pin;
+	while (!found && (owner = layout_owner_next(report->number))) {
+		report->number = owner->number;
+		found = layout_report_owner(report, owner);
+		layout_owner_put(owner);
+		cond_resched();
+	}
+	return found;
 }
 
 static bool layout_report_in_ring(struct file *ring, const void *key)
@@ -341,116 +393,3 @@ void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page)
 	}
 	kfree(report);
 }
-
-/*
- * A reader of the table keeps its place with a record of its own, which has no
- * link. A position in numbers would cost a walk from the start for each piece
- * that is read, and lose a place for each record that goes meanwhile.
- */
-static void *layout_table_from(struct list_head *at)
-{
-	while (!list_is_head(at, &layout_table)) {
-		if (list_entry(at, struct layout_pin, table)->link)
-			return at;
-		at = at->next;
-	}
-	return NULL;
-}
-
-static void *layout_table_start(struct seq_file *m, loff_t *pos)
-	__acquires(&layout_table_lock)
-{
-	struct layout_pin *place = m->private;
-
-	spin_lock(&layout_table_lock);
-	if (!*pos)
-		list_move(&place->table, &layout_table);
-	return layout_table_from(place->table.next);
-}
-
-static void *layout_table_next(struct seq_file *m, void *v, loff_t *pos)
-{
-	struct list_head *at = v;
-
-	++*pos;
-	return layout_table_from(at->next);
-}
-
-static void layout_table_stop(struct seq_file *m, void *v)
-	__releases(&layout_table_lock)
-{
-	struct layout_pin *place = m->private;
-
-	list_move_tail(&place->table, v ?: &layout_table);
-	spin_unlock(&layout_table_lock);
-}
-
-/* One line: file as in /proc/locks, byte range, who pinned it when, and paths. */
-static int layout_table_show(struct seq_file *m, void *v)
-{
-	struct layout_pin *pin = list_entry(v, struct layout_pin, table);
-	struct layout_owner *owner = pin->link->owner;
-	struct inode *inode = pin->link->inode;
-
-	seq_printf(m, "%02x:%02x:%lu %llu-%llu pid %d since %lld owner %llu ",
-		   MAJOR(inode->i_sb->s_dev), MINOR(inode->i_sb->s_dev),
-		   inode->i_ino, (u64)pin->it.start << PAGE_SHIFT,
-		   (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1,
-		   pid_nr(pin->lease->holder), pin->since, owner->number);
-	if (owner->is_mm)
-		seq_puts(m, "mm");
-	else if (owner->key)
-		seq_file_path(m, owner->key, " \t\n\\");
-	else
-		seq_puts(m, "closed");
-	seq_puts(m, " file ");
-	seq_path(m, &pin->link->path, " \t\n\\");
-	seq_putc(m, '\n');
-	return 0;
-}
-
-static const struct seq_operations layout_table_sops = {
-	.start	= layout_table_start,
-	.next	= layout_table_next,
-	.stop	= layout_table_stop,
-	.show	= layout_table_show,
-};
-
-static int layout_table_open(struct inode *inode, struct file *file)
-{
-	struct layout_pin *place;
-
-	place = __seq_open_private(file, &layout_table_sops, sizeof(*place));
-	if (!place)
-		return -ENOMEM;
-	INIT_LIST_HEAD(&place->table);
-	return 0;
-}
-
-static int layout_table_release(struct inode *inode, struct file *file)
-{
-	struct seq_file *m = file->private_data;
-	struct layout_pin *place = m->private;
-
-	spin_lock(&layout_table_lock);
-	list_del(&place->table);
-	spin_unlock(&layout_table_lock);
-	return seq_release_private(inode, file);
-}
-
-static const struct file_operations layout_table_fops = {
-	.owner		= THIS_MODULE,
-	.open		= layout_table_open,
-	.read		= seq_read,
-	.llseek		= seq_lseek,
-	.release	= layout_table_release,
-};
-
-static int __init layout_report_init(void)
-{
-	struct dentry *dir = debugfs_create_dir("layout_pin", NULL);
-
-	debugfs_create_file("pins", 0400, dir, NULL, &layout_table_fops);
-	return 0;
-}
-late_initcall(layout_report_init);

@@ -2,14 +2,13 @@
 /*
  * Records of pinned ranges.
  *
- * A record is in four places: the tree of its inode (what file systems ask),
- * the list of the driver's object (what ends it), the table of all records
- * (debugfs, and the report of an unbind that waits), and counted in the link
- * between its owner and its file (/proc/<pid>/file_pins), so that a reader's
- * cost grows with the files and not with the regions.
+ * A record is in the tree of its inode (what file systems ask), in the list of
+ * the driver's object (what ends it), and is counted in the link between its
+ * owner and its file (/proc/<pid>/file_pins), so that a reader's cost grows with
+ * the files and not with the regions.
  *
- * Locks: see layout_pin_internal.h. Everything is allocated before flc_lock
- * is taken.
+ * All of it is under flc_lock of the inode, see internal.h. Everything is
+ * allocated before that is taken.
  */
 #include <linux/dax.h>
 #include <linux/file.h>
@@ -18,21 +17,29 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "layout_pin_internal.h"
+#include "internal.h"
 #include <trace/events/layout_pin.h>
 
-LIST_HEAD(layout_table);
-DEFINE_SPINLOCK(layout_table_lock);
+static void layout_pin_link(struct layout_pin *pin, struct layout_ctx *lctx)
+{
+	interval_tree_insert(&pin->it, &lctx->pins);
+	lctx->changes++;
+}
+
+static void layout_pin_unlink(struct layout_pin *pin, struct layout_ctx *lctx)
+{
+	interval_tree_remove(&pin->it, &lctx->pins);
+	lctx->changes++;
+}
 
 /*
  * Put a record under the lease of the running process, if it has one.
- * Return: 0, -EOPNOTSUPP without a lease, -EAGAIN if a spare link or
- *	owner is needed.
+ * Return: 0, -EOPNOTSUPP without a lease, -EAGAIN if there is no link yet.
  */
-static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
+static int layout_pin_insert(struct inode *inode, struct layout_pin *pin)
 {
 	struct file_lock_context *ctx = locks_inode_context(inode);
-	struct layout_pin *pin = spare->pin;
+	struct layout_ctx *lctx = ctx->flc_layout;
 	struct layout_lease *lease;
 	struct file *file;
 
@@ -40,29 +47,37 @@ static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
 	lease = layout_lease_find(inode, task_tgid(current));
 	if (!lease)
 		return -EOPNOTSUPP;
+	pin->link = layout_link_find(lctx);
+	if (!pin->link)
+		return -EAGAIN;
 	file = lease->fl->c.flc_file;
 	/* The first pin of a lease keeps its open file, if it still can. */
 	if (!lease->nr_pins && !layout_file_get(file))
 		return -EOPNOTSUPP;
 
-	/* Before the record is in the table: readers there look at it. */
 	pin->lease = lease;
-	spin_lock(&layout_table_lock);
-	pin->link = layout_link_get(ctx->flc_layout, spare, file);
-	if (pin->link)
-		list_add_tail(&pin->table, &layout_table);
-	spin_unlock(&layout_table_lock);
-	if (!pin->link) {
-		/* If this is the last one, what follows is deferred. */
-		if (!lease->nr_pins)
-			fput(file);
-		return -EAGAIN;
-	}
 	lease->nr_pins++;
-	ctx->flc_layout->nr_writable += pin->writable;
-	interval_tree_insert(&pin->it, &ctx->flc_layout->pins);
-	spare->pin = NULL;
+	lctx->nr_writable += pin->writable;
+	layout_link_count(pin->link, file);
+	layout_pin_link(pin, lctx);
 	return 0;
+}
+
+/*
+ * Round out to whole entries. One that is not there yet may come as a large one:
+ * layout_pin_commit() trims the record then. Never the other way round, or a
+ * truncate next to it could find the entry busy and no record that explains it,
+ * and sleep.
+ */
+static void layout_pin_round(struct layout_pin *pin, struct address_space *mapping,
+			     pgoff_t first, pgoff_t last)
+{
+	unsigned int order = layout_entry_order(mapping, first, PMD_ORDER);
+
+	pin->it.start = layout_round_down(first, order);
+	if (last > layout_round_up(first, order))
+		order = layout_entry_order(mapping, last, PMD_ORDER);
+	pin->it.last = layout_round_up(last, order);
 }
 
 /**
@@ -72,10 +87,6 @@ static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
  * @first: first page offset
  * @last: last page offset
  *
- * The range is rounded out to what one huge mapping entry could cover:
- * layout_pin_commit() trims it. Never the other way round, or a truncate next
- * to it could find the entry busy and no record that explains it, and sleep.
- *
  * Context: mmap_lock held for reading. May sleep.
  * Return: the record, -ENOMEM, or -EOPNOTSUPP if the running process has no
  *	live unbreakable lease on the file.
@@ -83,37 +94,33 @@ static int layout_pin_insert(struct inode *inode, struct layout_spare *spare)
 struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 				  pgoff_t first, pgoff_t last)
 {
-	struct layout_spare spare = { };
 	struct file_lock_context *ctx;
 	struct layout_pin *pin;
 	int error;
 
 	if (!layout_pin_inode(inode))
 		return ERR_PTR(-EOPNOTSUPP);
-	/* Not before: it may come at any time, and then stays. */
+	/* Read after that: it may come at any time, and then stays. */
 	ctx = locks_inode_context(inode);
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	if (!pin)
 		return ERR_PTR(-ENOMEM);
-	pin->it.start = layout_round_down(first, PMD_ORDER);
-	pin->it.last = layout_round_up(last, PMD_ORDER);
+	layout_pin_round(pin, inode->i_mapping, first, last);
 	pin->since = ktime_get_boottime_seconds();
 	pin->writable = vp->writable;
-	spare.pin = pin;
 
-	error = layout_link_likely() ? 0 : layout_spare_link(&spare);
-	while (!error) {
+	do {
+		rcu_read_lock();
 		spin_lock(&ctx->flc_lock);
-		error = layout_pin_insert(inode, &spare);
+		error = layout_pin_insert(inode, pin);
 		spin_unlock(&ctx->flc_lock);
-		if (error != -EAGAIN)
-			break;
-		error = layout_spare_link(&spare);
-	}
+		rcu_read_unlock();
+	} while (error == -EAGAIN && !(error = layout_link_make(inode)));
 
-	layout_spare_free(&spare);
-	if (error)
+	if (error) {
+		kfree(pin);
 		return ERR_PTR(error);
+	}
 	list_add_tail(&pin->list, &vp->records);
 	return pin;
 }
@@ -124,8 +131,7 @@ struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
  * @first: first page offset
  * @last: last page offset
  *
- * Context: flc_lock held. Readers of the table of records look at the range
- *	under layout_table_lock only.
+ * Context: flc_lock held.
  */
 void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last)
 {
@@ -134,12 +140,10 @@ void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last)
 	lockdep_assert_held(&pin->lease->flctx->flc_lock);
 	if (pin->it.start == first && pin->it.last == last)
 		return;
-	interval_tree_remove(&pin->it, &lctx->pins);
-	spin_lock(&layout_table_lock);
+	layout_pin_unlink(pin, lctx);
 	pin->it.start = first;
 	pin->it.last = last;
-	spin_unlock(&layout_table_lock);
-	interval_tree_insert(&pin->it, &lctx->pins);
+	layout_pin_link(pin, lctx);
 }
 
 /* Drivers pin in chunks: a record that continues the one before becomes it. */
@@ -157,7 +161,7 @@ static bool layout_pin_continues(struct vaddr_pin *vp, struct layout_pin *pin,
 		prev->it.last + 1 >= first;
 }
 
-/* The record before @pin becomes @pin as well; it has references of its own. */
+/* Merge a record into the one before, which has references of its own. */
 static void layout_pin_merge(struct layout_pin *pin, pgoff_t first, pgoff_t last)
 {
 	struct layout_pin *prev = list_prev_entry(pin, list);
@@ -193,12 +197,12 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 {
 	struct address_space *mapping = pin->link->inode->i_mapping;
 	struct file_lock_context *ctx = pin->lease->flctx;
-	unsigned int order = layout_entry_order(mapping, first);
+	unsigned int order = layout_entry_order(mapping, first, 0);
 
 	trace_pin_add(mapping->host, first, last);
 	first = layout_round_down(first, order);
 	if (last > layout_round_up(first, order))
-		order = layout_entry_order(mapping, last);
+		order = layout_entry_order(mapping, last, 0);
 	last = layout_round_up(last, order);
 
 	if (layout_pin_continues(vp, pin, first, pgmap)) {
@@ -206,11 +210,8 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 		put_dev_pagemap(pgmap);
 		return;
 	}
-	spin_lock(&layout_table_lock);
-	pin->pgmap = pgmap;
-	spin_unlock(&layout_table_lock);
-
 	spin_lock(&ctx->flc_lock);
+	pin->pgmap = pgmap;
 	layout_pin_resize(pin, first, last);
 	spin_unlock(&ctx->flc_lock);
 }
@@ -227,7 +228,7 @@ void layout_pin_drop(struct layout_pin *pin)
 {
 	struct layout_lease *lease = pin->lease;
 	struct file_lock_context *ctx = lease->flctx;
-	struct layout_link *link;
+	struct layout_left left;
 
 	if (pin->pgmap) {
 		trace_pin_drop(pin->link->inode, pin->it.start, pin->it.last);
@@ -236,17 +237,14 @@ void layout_pin_drop(struct layout_pin *pin)
 	}
 	list_del(&pin->list);
 	spin_lock(&ctx->flc_lock);
-	interval_tree_remove(&pin->it, &ctx->flc_layout->pins);
+	layout_pin_unlink(pin, ctx->flc_layout);
 	ctx->flc_layout->nr_writable -= pin->writable;
-	spin_lock(&layout_table_lock);
-	list_del(&pin->table);
-	link = layout_link_put(ctx->flc_layout, pin->link);
-	spin_unlock(&layout_table_lock);
+	layout_link_uncount(pin->link, &left);
 	if (!--lease->nr_pins)
 		fput(lease->fl->c.flc_file);
 	spin_unlock(&ctx->flc_lock);
 
-	layout_link_free(link);
+	layout_link_leave(&left);
 	put_dev_pagemap(pin->pgmap);
 	kfree(pin);
 }

@@ -4,7 +4,7 @@
  * who has to let go first.
  *
  * The answer is on the inode's list of leases and in its tree of records, both
- * under flc_lock, see layout_pin_internal.h. Without either it costs a load or
+ * under flc_lock, see internal.h. Without either it costs a load or
  * two: the inline functions of linux/layout_pin.h.
  */
 #include <linux/capability.h>
@@ -15,7 +15,7 @@
 #include <linux/layout_wait.h>
 #include <linux/sched/signal.h>
 
-#include "layout_pin_internal.h"
+#include "internal.h"
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/layout_pin.h>

@@ -13,7 +13,7 @@
 
 #include <linux/layout_wait.h>
 
-#include "layout_pin_internal.h"
+#include "internal.h"
 
 #define USER	(FL_LAYOUT | FL_LAYOUT_USER)
 

@@ -17,7 +17,7 @@
 #include <linux/sched/signal.h>
 #include <linux/wait_bit.h>
 
-#include "layout_pin_internal.h"
+#include "internal.h"
 
 /* How long at most for one page, before the whole call looks again. */
 #define LAYOUT_WAIT_PAGE	HZ

@@ -1,52 +1,58 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What fs/layout_lease.c (leases), fs/layout_pin.c (the check), layout_record.c
- * (records of pins), layout_owner.c (who for), layout_report.c (what is told of
- * them), layout_wait.c (who waits) and fs/proc/file_pins.c share.
+ * What the files of fs/layout/ and fs/proc/file_pins.c share: lease.c (the kinds,
+ * and who may hold what), check.c (may blocks move), record.c (what is pinned),
+ * owner.c (for whom), wait.c (who waits), report.c and table.c (what is told).
  *
  * Locks:
+ *	i_rwsem of the inode
+ *		shared while a lease is granted, so that none comes in while a
+ *		change of the layout is under way. Dropping a lease does not take
+ *		it, or nobody could let go of what a change waits for.
  *	flc_lock of the inode (file_lock_context)
  *		the list of leases, struct layout_lease, struct layout_ctx with
- *		its tree of pins and the range of each record. The same lock as
- *		the lease list, so that "drop the lease" and "pin under it" are
- *		ordered without a second one.
- *	layout_table_lock (global)
- *		owners, links and the table of all records. A leaf: taken inside
- *		flc_lock, or alone by readers; nothing is taken inside it.
+ *		its records and its links, and all that is in a record. The same
+ *		lock as the lease list, so that "drop the lease" and "pin under
+ *		it" are ordered without a second one. The only one that a pin and
+ *		an unpin take.
+ *	layout_owner.lock
+ *		the owner's tree of links
+ *	layout_owners_lock (global)
+ *		which owners there are; taken when one comes or goes
+ *	layout_closed_lock (global)
+ *		the files that a change of the layout waits for, see wait.c;
+ *		empty list, no lock
  *
- * i_rwsem of the inode
- *	shared while a lease is granted, so that none comes in while a change of
- *	the layout is under way. Dropping a lease does not take it, or nobody
- *	could let go of what a change waits for.
- *
- * layout_closed_lock (global)
- *	the files that a change of the layout waits for, see layout_wait.c. A leaf
- *	inside flc_lock; empty list, no lock.
- *
- * Order: mmap_lock (read) -> flc_lock -> layout_table_lock, and
- * i_rwsem -> invalidate_lock -> file_rwsem -> flc_lock. All are taken with interrupts on and
- * never under a page table lock or the lock of an xarray.
+ * Order: mmap_lock (read) -> flc_lock,
+ * i_rwsem -> invalidate_lock -> file_rwsem -> flc_lock -> layout_closed_lock, and
+ * layout_owners_lock -> layout_owner.lock -> flc_lock. All are taken with
+ * interrupts on and never under a page table lock or the lock of an xarray.
  */
-#ifndef _FS_LAYOUT_PIN_INTERNAL_H
-#define _FS_LAYOUT_PIN_INTERNAL_H
+#ifndef _FS_LAYOUT_INTERNAL_H
+#define _FS_LAYOUT_INTERNAL_H
 
 #include <linux/interval_tree.h>
 #include <linux/layout_pin.h>
 #include <linux/layout_wait.h>
 #include <linux/path.h>
 #include <linux/pid.h>
+#include <linux/refcount.h>
 #include <linux/vaddr_pin.h>
+
+#include "lease.h"
 
 /**
  * struct layout_ctx - pins of one inode; hangs off its file_lock_context
  * @pins: records, by page offset
- * @links: who has this file pinned, by owner; under layout_table_lock
+ * @links: who has this file pinned, or had, by owner
  * @nr_writable: records of memory that a device may write
+ * @changes: of @pins, so that a reader knows whether a record is still there
  */
 struct layout_ctx {
 	struct rb_root_cached pins;
 	struct rb_root links;
 	unsigned long nr_writable;
+	unsigned long changes;
 };
 
 /**
@@ -70,54 +76,80 @@ struct layout_lease {
 };
 
 /**
- * struct layout_owner - through whom pins were made
- * @node: in the hash of owners; unhashed when the open file was released
+ * struct layout_owner - for whom pins were made
+ * @node: in the hash of keys, until the open file is closed
  * @key: struct file, without a reference, or struct mm_struct, grabbed; NULL
- *	once the open file was released
- * @is_mm: which of both
- * @number: of this owner and no other since boot, for the table in debugfs
- * @links: files pinned through this owner, by number; may be none if it is an
- *	open file
- * @rcu: the hash is also searched without a lock
+ *	once the driver said that the open file ends
+ * @is_mm: true if @key is an mm
+ * @retired: nothing finds it any more
+ * @number: of this owner and no other since boot
+ * @all: in the tree of all owners, by number
+ * @closed: in the list of those that ended while pins were left
+ * @lock: protects @links
+ * @links: files that it pins, or pinned, by number
+ * @refs: one while it is not retired, one for each link
+ * @rcu: the hash is searched without a lock
  *
  * An open file is not referenced: pin -> uverbs file -> region -> pin would be
- * a cycle that no close could end. __fput() detaches it instead.
+ * a cycle that no close could end. The driver says when it ends, before its
+ * memory can be another file.
  */
 struct layout_owner {
 	struct hlist_node node;
 	void *key;
 	bool is_mm;
+	bool retired;
 	u64 number;
+	struct rb_node all;
+	struct list_head closed;
+	spinlock_t lock;
 	struct rb_root links;
+	refcount_t refs;
 	struct rcu_head rcu;
 };
 
 /**
  * struct layout_link - one owner pins one file, however many times
- * @of_owner: in layout_owner.links: what /proc shows for the owner
+ * @of_owner: in layout_owner.links; empty once the link has ended
  * @of_inode: in layout_ctx.links: where the owner's next pin finds the link
- * @owner: the owner
- * @inode: the file; pinned by the leases' open files
- * @path: a name of it, referenced
+ * @owner: the owner, referenced
+ * @inode: the file; there as long as @of_owner is not empty
+ * @flctx: its lock context
  * @number: greater than that of any link before: where a reader goes on
- * @nr_pins: records
+ * @refs: one while it has not ended
+ * @nr_pins: records; written under flc_lock
+ * @path: a name of the file, referenced, while there are records
+ * @mm: who pinned first, grabbed, while there are records
  */
 struct layout_link {
 	struct rb_node of_owner;
 	struct rb_node of_inode;
 	struct layout_owner *owner;
 	struct inode *inode;
-	struct path path;
+	struct file_lock_context *flctx;
 	u64 number;
+	refcount_t refs;
 	unsigned long nr_pins;
+	struct path path;
+	struct mm_struct *mm;
+};
+
+/**
+ * struct layout_left - what the last record of a link had
+ * @path: to put
+ * @mm: to drop; NULL if there is nothing to put
+ * @link: to end, referenced, or NULL
+ */
+struct layout_left {
+	struct path path;
+	struct mm_struct *mm;
+	struct layout_link *link;
 };
 
 /**
  * struct layout_pin - record of a pinned part of a file
  * @it: first and last page offset; in layout_ctx.pins
  * @list: in vaddr_pin.records; the driver's object serialises
- * @table: in the table of all records, between which readers of the table
- *	keep their place with records of their own: those have nothing else set
  * @lease: the lease it was made under
  * @link: whom it counts for
  * @pgmap: the memory it is in, referenced once committed: keeps struct page
@@ -130,16 +162,15 @@ struct layout_link {
 struct layout_pin {
 	struct interval_tree_node it;
 	struct list_head list;
-	struct list_head table;
 	struct layout_lease *lease;
 	struct layout_link *link;
 	struct dev_pagemap *pgmap;
-	time64_t since;
+	u32 since;
 	bool writable;
 };
 
 /* A million regions are to cost little: what kmalloc() rounds up to. */
-static_assert(sizeof(struct layout_pin) <= 128);
+static_assert(sizeof(struct layout_pin) <= 96);
 
 /* The first and the last page that an entry of this order around @index covers. */
 static inline pgoff_t layout_round_down(pgoff_t index, unsigned int order)
@@ -159,32 +190,19 @@ static inline bool layout_range_pinned(struct layout_ctx *lctx, pgoff_t first,
 	return interval_tree_iter_first(&lctx->pins, first, last);
 }
 
-/**
- * struct layout_spare - what one pin may need, made before the locks
- * @pin: the record
- * @link: most pins find the link there already
- * @owner: or at least the owner, which is not made where it exists
- *
- * What is left over is freed after the locks.
- */
-struct layout_spare {
-	struct layout_pin *pin;
-	struct layout_link *link;
-	struct layout_owner *owner;
-};
-
-extern struct list_head layout_table;
-extern spinlock_t layout_table_lock;
-
-int layout_spare_link(struct layout_spare *spare);
-bool layout_link_likely(void);
-void layout_spare_free(struct layout_spare *spare);
-struct layout_link *layout_link_get(struct layout_ctx *lctx,
-				    struct layout_spare *spare,
-				    struct file *file);
-struct layout_link *layout_link_put(struct layout_ctx *lctx,
-				    struct layout_link *link);
-void layout_link_free(struct layout_link *link);
+/* owner.c */
+struct layout_owner *layout_owner_get(void *key);
+struct layout_owner *layout_owner_next(u64 after);
+struct layout_owner *layout_owner_next_closed(u64 after);
+void layout_owner_put(struct layout_owner *owner);
+struct layout_link *layout_link_find(struct layout_ctx *lctx);
+struct layout_link *layout_link_next(struct layout_owner *owner, u64 after);
+int layout_link_make(struct inode *inode);
+void layout_link_put(struct layout_link *link);
+void layout_link_count(struct layout_link *link, struct file *file);
+void layout_link_uncount(struct layout_link *link, struct layout_left *left);
+void layout_link_leave(struct layout_left *left);
+void layout_links_free(struct file_lock_context *ctx);
 
 int layout_break_leases(struct inode *inode, bool wait);
 void layout_wait_close(struct layout_wait *wait, struct inode *inode);
@@ -200,17 +218,20 @@ void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last);
  * struct layout_cursor - a reader of what is pinned through an owner
  * @after: number of the last link that was read
  * @until: number of the youngest link when reading began
+ * @end: there is no more
  */
 struct layout_cursor {
 	u64 after;
 	u64 until;
+	bool end;
 };
 
 /* Paths of the files pinned through an owner, for /proc. */
 u64 layout_owner_number(void *key);
 bool layout_owner_known(void *key);
-unsigned int layout_owner_paths(void *key, struct layout_cursor *cursor,
+unsigned int layout_owner_paths(struct layout_owner *owner, struct mm_struct *mm,
+				struct layout_cursor *cursor,
 				struct path *paths, unsigned int room);
 void layout_owner_put_paths(struct path *paths, unsigned int nr);
 
-#endif /* _FS_LAYOUT_PIN_INTERNAL_H */
+#endif /* _FS_LAYOUT_INTERNAL_H */

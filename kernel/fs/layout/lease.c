@@ -8,8 +8,7 @@
  * do not see it. Unbreakable ones have FL_UNBREAK, and FL_EXCLUSIVE on top.
  * The breaking of leases never touches those: layout_pin_check() enforces them.
  *
- * Everything here is protected by flc_lock of the inode, see
- * layout_pin_internal.h.
+ * Everything here is protected by flc_lock of the inode, see internal.h.
  */
 #include <linux/delay.h>
 #include <linux/fcntl.h>
@@ -23,14 +22,11 @@
 #include <linux/slab.h>
 #include <linux/sysctl.h>
 
-#include "layout_pin_internal.h"
+#include "internal.h"
 
 #include <trace/events/layout_pin.h>
 
 #define LAYOUT_KIND_FLAGS	(FL_UNBREAK | FL_EXCLUSIVE)
-
-/* Not static: layout_pin_owner_release() in every __fput() tests it inline. */
-DEFINE_STATIC_KEY_FALSE(layout_pin_used);
 
 static int layout_leases_enable __read_mostly = 1;
 
@@ -147,8 +143,10 @@ bool __layout_lease_held(struct file *filp)
  */
 void layout_ctx_free(struct file_lock_context *ctx)
 {
-	if (ctx->flc_layout)
-		WARN_ON_ONCE(!RB_EMPTY_ROOT(&ctx->flc_layout->pins.rb_root));
+	if (!ctx->flc_layout)
+		return;
+	WARN_ON_ONCE(!RB_EMPTY_ROOT(&ctx->flc_layout->pins.rb_root));
+	layout_links_free(ctx);
 	kfree(ctx->flc_layout);
 }
 
@@ -280,10 +278,7 @@ static void layout_lease_move(struct file_lease *fl, struct pid *to)
 	/* Whom a break signals, unless F_SETOWN named somebody else. */
 	layout_file_move_owner(fl->c.flc_file, from, to);
 
-	/* Readers of the table of records print the holder. */
-	spin_lock(&layout_table_lock);
 	lease->holder = get_pid(to);
-	spin_unlock(&layout_table_lock);
 	put_pid(from);
 	fl->c.flc_pid = pid_nr(to);
 }
@@ -469,13 +464,9 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 	error = layout_setlease_allowed(filp, unbreakable);
 	if (error)
 		return error;
-	if (unbreakable) {
-		/* Not at the first pin: it must not be done under mmap_lock. */
-		if (!static_key_enabled(&layout_pin_used))
-			static_branch_enable(&layout_pin_used);
-		/* For good, as a hint: this process's pins look for FS DAX. */
+	/* For good, as a hint: this process's pins look for FS DAX. */
+	if (unbreakable)
 		WRITE_ONCE(current->signal->layout_holder, true);
-	}
 
 	error = layout_lock_shared(inode);
 	if (error)

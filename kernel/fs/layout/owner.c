@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * For whom pins were made: owners, which are open files of drivers or an mm, and
+ * links, one for each file that an owner pins. /proc/<pid>/file_pins shows
+ * these, so its cost grows with the files and not with the regions.
+ *
+ * A driver has a struct vaddr_pin_owner in its own object. The owner here is
+ * made with the first pin, and ends when the driver says so. If pins are left
+ * then (a driver that frees them from a work item), their links stay, and show
+ * under the mm that pinned, until the last of these pins goes. A driver that
+ * names no owner pins for the mm, which is found in the hash of keys.
+ *
+ * A link stays while its owner and its file do, even if nothing is pinned: a
+ * program that registered memory usually does so again. It has no path then,
+ * so that the file system can be unmounted. Links of an mm do not stay, since
+ * nobody says when an mm ends.
+ *
+ * Locks, outermost first:
+ *	layout_owners_lock	which owners there are, and their keys
+ *	owner->lock		the owner's tree of links
+ *	flc_lock of the file	its tree of links, and what a link counts
+ * A pin and an unpin take the last only, unless they make or end a link.
+ */
+#include <linux/fs.h>
+#include <linux/hashtable.h>
+#include <linux/rbtree.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/* Owners may be many: the processes of a job, each with an open device. */
+#define LAYOUT_OWNER_BITS	12
+
+static DEFINE_SPINLOCK(layout_owners_lock);
+static DEFINE_HASHTABLE(layout_owner_keys, LAYOUT_OWNER_BITS);
+static struct rb_root layout_owners = RB_ROOT;	/* by number */
+static LIST_HEAD(layout_closed_owners);
+
+/* The youngest's number; none is used twice. */
+static u64 layout_owner_numbers;
+static atomic64_t layout_link_numbers;
+
+/* Under rcu_read_lock() or layout_owners_lock. */
+static struct layout_owner *layout_owner_find(void *key)
+{
+	struct layout_owner *owner;
+
+	hash_for_each_possible_rcu(layout_owner_keys, owner, node,
+				   (unsigned long)key,
+				   lockdep_is_held(&layout_owners_lock))
+		if (READ_ONCE(owner->key) == key)
+			return owner;
+	return NULL;
+}
+
+/**
+ * layout_owner_put() - put a reference
+ * @owner: the owner
+ */
+void layout_owner_put(struct layout_owner *owner)
+{
+	if (!refcount_dec_and_test(&owner->refs))
+		return;
+	if (owner->is_mm)
+		mmdrop(owner->key);
+	kfree_rcu(owner, rcu);
+}
+
+/**
+ * layout_owner_get() - the owner that is an open file or an mm
+ * @key: the open file or the mm; the caller keeps it
+ *
+ * Return: the owner, referenced, or NULL if nothing was pinned for @key yet.
+ */
+struct layout_owner *layout_owner_get(void *key)
+{
+	struct layout_owner *owner;
+
+	rcu_read_lock();
+	owner = layout_owner_find(key);
+	if (owner && !refcount_inc_not_zero(&owner->refs))
+		owner = NULL;
+	rcu_read_unlock();
+	return owner;
+}
+
+static bool layout_owner_less(struct rb_node *new, const struct rb_node *node)
+{
+	return rb_entry(new, struct layout_owner, all)->number <
+		rb_entry(node, struct layout_owner, all)->number;
+}
+
+/**
+ * layout_owner_next() - walk all owners, in the order in which they came
+ * @after: number of the one before; 0 at first
+ *
+ * Return: the next owner, referenced, or NULL.
+ */
+struct layout_owner *layout_owner_next(u64 after)
+{
+	struct layout_owner *owner, *found = NULL;
+	struct rb_node *node;
+
+	spin_lock(&layout_owners_lock);
+	node = layout_owners.rb_node;
+	while (node) {
+		owner = rb_entry(node, struct layout_owner, all);
+		if (owner->number > after) {
+			found = owner;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	if (found)
+		refcount_inc(&found->refs);
+	spin_unlock(&layout_owners_lock);
+	return found;
+}
+
+/**
+ * layout_owner_next_closed() - walk owners that ended while pins were left
+ * @after: number of the one before; 0 at first
+ *
+ * Return: the next owner, referenced, or NULL.
+ */
+struct layout_owner *layout_owner_next_closed(u64 after)
+{
+	struct layout_owner *owner, *found = NULL;
+
+	if (list_empty(&layout_closed_owners))
+		return NULL;
+	spin_lock(&layout_owners_lock);
+	list_for_each_entry(owner, &layout_closed_owners, closed)
+		if (owner->number > after &&
+		    (!found || owner->number < found->number))
+			found = owner;
+	if (found)
+		refcount_inc(&found->refs);
+	spin_unlock(&layout_owners_lock);
+	return found;
+}
+
+/* The running task's owner, if it has one yet. Under RCU; it is not kept. */
+static struct layout_owner *layout_owner_current(void)
+{
+	struct vaddr_pin_owner *driver = current->pin_owner;
+
+	return driver ? smp_load_acquire(&driver->owner) :
+			layout_owner_find(current->mm);
+}
+
+/* Under layout_owners_lock. */
+static void layout_owner_register(struct layout_owner *owner)
+{
+	struct vaddr_pin_owner *driver = current->pin_owner;
+
+	spin_lock_init(&owner->lock);
+	refcount_set(&owner->refs, 1);
+	INIT_LIST_HEAD(&owner->closed);
+	owner->links = RB_ROOT;
+	owner->number = ++layout_owner_numbers;
+	owner->is_mm = !driver;
+	if (driver) {
+		owner->key = driver->file;
+		smp_store_release(&driver->owner, owner);
+	} else {
+		owner->key = current->mm;
+		mmgrab(current->mm);
+	}
+	rb_add(&owner->all, &layout_owners, layout_owner_less);
+	hash_add_rcu(layout_owner_keys, &owner->node, (unsigned long)owner->key);
+}
+
+/* The running task's owner, referenced; made if there is none. NULL: no memory. */
+static struct layout_owner *layout_owner_make(void)
+{
+	struct layout_owner *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	struct layout_owner *owner;
+
+	if (!new)
+		return NULL;
+	spin_lock(&layout_owners_lock);
+	owner = layout_owner_current();
+	if (!owner) {
+		owner = new;
+		new = NULL;
+		layout_owner_register(owner);
+	}
+	refcount_inc(&owner->refs);
+	spin_unlock(&layout_owners_lock);
+	kfree(new);
+	return owner;
+}
+
+/* Does an owner that has no links go? The one of an open file stays until that ends. */
+static bool layout_owner_transient(const struct layout_owner *owner)
+{
+	return owner->is_mm || !READ_ONCE(owner->key);
+}
+
+/* An owner that may have lost its last link. */
+static void layout_owner_retire(struct layout_owner *owner)
+{
+	bool retire;
+
+	spin_lock(&layout_owners_lock);
+	spin_lock(&owner->lock);
+	retire = RB_EMPTY_ROOT(&owner->links) && !owner->retired;
+	if (retire) {
+		owner->retired = true;
+		hash_del_rcu(&owner->node);
+		rb_erase(&owner->all, &layout_owners);
+		list_del_init(&owner->closed);
+	}
+	spin_unlock(&owner->lock);
+	spin_unlock(&layout_owners_lock);
+	if (retire)
+		layout_owner_put(owner);
+}
+
+/* In the tree of a file the links are sorted by the address of the owner. */
+static int layout_link_cmp(const void *owner, const struct rb_node *node)
+{
+	const struct layout_link *link = rb_entry(node, struct layout_link,
+						  of_inode);
+
+	if (owner == link->owner)
+		return 0;
+	return owner < (void *)link->owner ? -1 : 1;
+}
+
+static bool layout_link_less(struct rb_node *new, const struct rb_node *node)
+{
+	return layout_link_cmp(rb_entry(new, struct layout_link,
+					of_inode)->owner, node) < 0;
+}
+
+/* In the tree of an owner they are in the order in which they came. */
+static bool layout_link_older(struct rb_node *new, const struct rb_node *node)
+{
+	return rb_entry(new, struct layout_link, of_owner)->number <
+		rb_entry(node, struct layout_link, of_owner)->number;
+}
+
+/**
+ * layout_link_find() - the link between the running task's owner and a file
+ * @lctx: of the file
+ *
+ * Context: flc_lock held, and rcu_read_lock(), so that no other owner can come
+ *	to be at the same address.
+ * Return: the link, or NULL: then call layout_link_make().
+ */
+struct layout_link *layout_link_find(struct layout_ctx *lctx)
+{
+	struct layout_owner *owner = layout_owner_current();
+	struct rb_node *node;
+
+	node = owner ? rb_find(owner, &lctx->links, layout_link_cmp) : NULL;
+	return node ? rb_entry(node, struct layout_link, of_inode) : NULL;
+}
+
+/* Under owner->lock and flc_lock. False if there is one. */
+static bool layout_link_add(struct layout_link *link, struct layout_owner *owner,
+			    struct file_lock_context *ctx)
+{
+	struct layout_ctx *lctx = ctx->flc_layout;
+
+	if (rb_find(owner, &lctx->links, layout_link_cmp))
+		return false;
+	refcount_set(&link->refs, 1);
+	link->owner = owner;
+	link->flctx = ctx;
+	link->number = atomic64_inc_return(&layout_link_numbers);
+	rb_add(&link->of_owner, &owner->links, layout_link_older);
+	rb_add(&link->of_inode, &lctx->links, layout_link_less);
+	return true;
+}
+
+/**
+ * layout_link_make() - make a link between the running task's owner and a file
+ * @inode: the file, which has a struct layout_ctx
+ *
+ * Makes the owner as well if it has to. If somebody ends it meanwhile there is
+ * no link: look for it, and come again.
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int layout_link_make(struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct layout_link *link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
+	struct layout_owner *owner;
+	bool added = false;
+
+	if (!link)
+		return -ENOMEM;
+	owner = layout_owner_make();
+	if (!owner) {
+		kfree(link);
+		return -ENOMEM;
+	}
+	link->inode = inode;
+	spin_lock(&owner->lock);
+	spin_lock(&ctx->flc_lock);
+	if (!owner->retired)
+		added = layout_link_add(link, owner, ctx);
+	spin_unlock(&ctx->flc_lock);
+	spin_unlock(&owner->lock);
+	if (added)	/* our reference to the owner is the link's now */
+		return 0;
+	kfree(link);
+	layout_owner_put(owner);
+	return 0;
+}
+
+/**
+ * layout_link_put() - put a reference
+ * @link: the link
+ */
+void layout_link_put(struct layout_link *link)
+{
+	if (!refcount_dec_and_test(&link->refs))
+		return;
+	layout_owner_put(link->owner);
+	kfree(link);
+}
+
+/* Under owner->lock: take a link off both trees, unless it is used or gone. */
+static void layout_link_erase(struct layout_link *link)
+{
+	struct file_lock_context *ctx = link->flctx;
+	bool erase;
+
+	/* A file that goes takes its links off first: so this one is there. */
+	if (RB_EMPTY_NODE(&link->of_owner))
+		return;
+	spin_lock(&ctx->flc_lock);
+	erase = !link->nr_pins;
+	if (erase)
+		rb_erase(&link->of_inode, &ctx->flc_layout->links);
+	spin_unlock(&ctx->flc_lock);
+	if (!erase)
+		return;
+	rb_erase(&link->of_owner, &link->owner->links);
+	RB_CLEAR_NODE(&link->of_owner);
+	layout_link_put(link);
+}
+
+/* End a link that nothing is counted for, and its owner if nobody else will. */
+static void layout_link_reap(struct layout_link *link)
+{
+	struct layout_owner *owner = link->owner;
+
+	spin_lock(&owner->lock);
+	layout_link_erase(link);
+	spin_unlock(&owner->lock);
+	if (layout_owner_transient(owner))
+		layout_owner_retire(owner);
+}
+
+/**
+ * layout_link_count() - one record more
+ * @link: from layout_link_find()
+ * @file: open file of the lease: a name for the link
+ *
+ * Context: flc_lock held.
+ */
+void layout_link_count(struct layout_link *link, struct file *file)
+{
+	WRITE_ONCE(link->nr_pins, link->nr_pins + 1);
+	if (link->nr_pins > 1)
+		return;
+	link->path = file->f_path;
+	path_get(&link->path);
+	link->mm = current->mm;
+	mmgrab(link->mm);
+}
+
+/**
+ * layout_link_uncount() - one record less
+ * @link: as the record has it
+ * @left: what is to be put after the locks, by layout_link_leave()
+ *
+ * Context: flc_lock held.
+ */
+void layout_link_uncount(struct layout_link *link, struct layout_left *left)
+{
+	WRITE_ONCE(link->nr_pins, link->nr_pins - 1);
+	left->mm = NULL;
+	if (link->nr_pins)
+		return;
+	left->path = link->path;
+	left->mm = link->mm;
+	link->mm = NULL;
+	/*
+	 * An owner that ends looks at its links under this lock, after it has
+	 * lost its key: either it finds this link unused, or this sees that.
+	 */
+	left->link = layout_owner_transient(link->owner) ? link : NULL;
+	if (left->link)
+		refcount_inc(&link->refs);
+}
+
+/**
+ * layout_link_leave() - put what the last record of a link had
+ * @left: from layout_link_uncount()
+ *
+ * Context: no lock held, since the last reference to a path may go.
+ */
+void layout_link_leave(struct layout_left *left)
+{
+	if (!left->mm)
+		return;
+	path_put(&left->path);
+	mmdrop(left->mm);
+	if (left->link) {
+		layout_link_reap(left->link);
+		layout_link_put(left->link);
+	}
+}
+
+/**
+ * layout_links_free() - the file goes, and with it the links to it
+ * @ctx: its lock context; nothing is pinned
+ */
+void layout_links_free(struct file_lock_context *ctx)
+{
+	struct layout_link *link;
+	struct rb_node *node;
+
+	for (;;) {
+		spin_lock(&ctx->flc_lock);
+		node = rb_first(&ctx->flc_layout->links);
+		link = node ? rb_entry(node, struct layout_link, of_inode) : NULL;
+		if (link)
+			refcount_inc(&link->refs);
+		spin_unlock(&ctx->flc_lock);
+		if (!link)
+			return;
+		layout_link_reap(link);
+		layout_link_put(link);
+	}
+}
+
+/**
+ * layout_link_next() - walk the links of an owner, in the order in which they came
+ * @owner: the owner
+ * @after: number of the link before; 0 at first
+ *
+ * Context: owner->lock held.
+ * Return: the next link, or NULL.
+ */
+struct layout_link *layout_link_next(struct layout_owner *owner, u64 after)
+{
+	struct rb_node *node = owner->links.rb_node;
+	struct layout_link *link, *found = NULL;
+
+	while (node) {
+		link = rb_entry(node, struct layout_link, of_owner);
+		if (link->number > after) {
+			found = link;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	return found;
+}
+
+/* For vaddr_pin_owner_end(). */
+void __vaddr_pin_owner_end(struct vaddr_pin_owner *driver)
+{
+	struct layout_owner *owner = driver->owner;
+	struct layout_link *link;
+	u64 at = 0;
+
+	driver->owner = NULL;
+	spin_lock(&layout_owners_lock);
+	hash_del_rcu(&owner->node);
+	list_add_tail(&owner->closed, &layout_closed_owners);
+	spin_unlock(&layout_owners_lock);
+
+	/* Readers that print the open file's path hold this lock. */
+	spin_lock(&owner->lock);
+	WRITE_ONCE(owner->key, NULL);
+	while ((link = layout_link_next(owner, at))) {
+		at = link->number;
+		layout_link_erase(link);
+	}
+	spin_unlock(&owner->lock);
+	layout_owner_retire(owner);
+}
+EXPORT_SYMBOL_GPL(__vaddr_pin_owner_end);
+
+/**
+ * layout_owner_number() - the number of an owner, as in the table of all records
+ * @key: an open file that the caller holds
+ *
+ * Return: the number, or 0 if nothing is pinned through it.
+ */
+u64 layout_owner_number(void *key)
+{
+	struct layout_owner *owner = layout_owner_get(key);
+	struct rb_node *node;
+	u64 number = 0;
+
+	if (!owner)
+		return 0;
+	spin_lock(&owner->lock);
+	for (node = rb_first(&owner->links); node && !number; node = rb_next(node))
+		if (READ_ONCE(rb_entry(node, struct layout_link,
+				       of_owner)->nr_pins))
+			number = owner->number;
+	spin_unlock(&owner->lock);
+	layout_owner_put(owner);
+	return number;
+}
+
+/**
+ * layout_owner_known() - is anything pinned through this?
+ * @key: an open file or an mm that the caller holds
+ */
+bool layout_owner_known(void *key)
+{
+	return layout_owner_number(key);
+}
+
+/* Has this link a path to show, for @mm if that is not NULL? Then reference it. */
+static bool layout_link_path(struct layout_link *link, struct mm_struct *mm,
+			     struct path *path)
+{
+	bool show;
+
+	if (!READ_ONCE(link->nr_pins))
+		return false;
+	spin_lock(&link->flctx->flc_lock);
+	show = link->nr_pins && (!mm || link->mm == mm);
+	if (show) {
+		*path = link->path;
+		path_get(path);
+	}
+	spin_unlock(&link->flctx->flc_lock);
+	return show;
+}
+
+/**
+ * layout_owner_paths() - some of what is pinned through an owner
+ * @owner: the owner, referenced
+ * @mm: only what this one pinned, or NULL
+ * @cursor: where to go on, all zero at first; updated
+ * @paths: array for referenced paths, for layout_owner_put_paths()
+ * @room: how many there may be
+ *
+ * A process may have tens of thousands of files pinned, and links are made and
+ * ended under this lock: so a reader looks at a few of them at a time. Links have
+ * numbers that grow: a file that is pinned all the while is found once, and what
+ * comes later is left out, or who pins again and again would keep a reader for
+ * ever.
+ *
+ * Return: number of paths; there are no more when cursor->end is set.
+ */
+unsigned int layout_owner_paths(struct layout_owner *owner, struct mm_struct *mm,
+				struct layout_cursor *cursor,
+				struct path *paths, unsigned int room)
+{
+	struct layout_link *link;
+	unsigned int nr = 0, seen;
+
+	if (!cursor->until)
+		cursor->until = atomic64_read(&layout_link_numbers);
+	spin_lock(&owner->lock);
+	for (seen = 0; nr < room && seen < 8 * room; seen++) {
+		link = layout_link_next(owner, cursor->after);
+		cursor->end = !link || link->number > cursor->until;
+		if (cursor->end)
+			break;
+		cursor->after = link->number;
+		nr += layout_link_path(link, mm, &paths[nr]);
+	}
+	spin_unlock(&owner->lock);
+	return nr;
+}
+
+/**
+ * layout_owner_put_paths() - the other end of layout_owner_paths()
+ * @paths: the array
+ * @nr: what that returned
+ */
+void layout_owner_put_paths(struct path *paths, unsigned int nr)
+{
+	while (nr)
+		path_put(&paths[--nr]);
+}
