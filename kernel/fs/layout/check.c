@@ -127,30 +127,37 @@ static bool layout_lease_of_others(struct inode *inode)
 	return found;
 }
 
-int __layout_share_check(struct inode *inode, bool ask)
+/* May blocks of this file be shared or exchanged, and may @ask others to let go? */
+static int layout_share_check(struct inode *inode, bool ask)
 {
-	int error = layout_pin_check_all(inode);
+	if (!layout_pin_inode(inode))
+		return 0;
+	return layout_pin_check_all(inode) ?:
+		(!ask && layout_lease_of_others(inode) ? -ETXTBSY : 0);
+}
 
-	if (!error && !ask && layout_lease_of_others(inode))
-		return -ETXTBSY;
+/* Looks at both files before it asks anybody, so that nobody is asked in vain. */
+static int layout_share(struct inode *inode1, bool ask1,
+			struct inode *inode2, bool ask2)
+{
+	int error = layout_share_check(inode1, ask1) ?:
+		layout_share_check(inode2, ask2);
+
+	if (!error && layout_pin_inode(inode1))
+		error = layout_ask(inode1);
+	if (!error && layout_pin_inode(inode2))
+		error = layout_ask(inode2);
 	return error;
 }
-EXPORT_SYMBOL_GPL(__layout_share_check);
 
-int __layout_share(struct inode *inode, bool ask)
+int __layout_exchange(struct inode *inode1, struct inode *inode2)
 {
-	return __layout_share_check(inode, ask) ?: layout_ask(inode);
+	return layout_share(inode1, true, inode2, true);
 }
-EXPORT_SYMBOL_GPL(__layout_share);
+EXPORT_SYMBOL_GPL(__layout_exchange);
 
-/**
- * layout_may_ask() - could the caller take a layout lease on this file?
- * @filp: open file
- *
- * Who could not does not make the holders of breakable ones let go for something
- * that takes no more than to read the file.
- */
-bool layout_may_ask(struct file *filp)
+/* Could the caller take a layout lease on this file? */
+static bool layout_may_ask(struct file *filp)
 {
 	vfsuid_t vfsuid = i_uid_into_vfsuid(file_mnt_idmap(filp),
 					    file_inode(filp));
@@ -159,7 +166,18 @@ bool layout_may_ask(struct file *filp)
 	return vfsuid_eq_kuid(vfsuid, current_fsuid()) ||
 		ns_capable_noaudit(&init_user_ns, CAP_LEASE);
 }
-EXPORT_SYMBOL_GPL(layout_may_ask);
+
+int __layout_remap(struct file *file_in, struct file *file_out,
+		   unsigned int remap_flags)
+{
+	bool ask = !(remap_flags & REMAP_FILE_CAN_SHORTEN) ||
+		(remap_flags & REMAP_FILE_DEDUP);
+
+	return layout_share(file_inode(file_in),
+			    ask && layout_may_ask(file_in),
+			    file_inode(file_out),
+			    ask && layout_may_ask(file_out));
+}
 
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last)
 {

@@ -11,6 +11,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/io_uring.h>
+#include <linux/io_uring_registered.h>
 #include <linux/io_uring_types.h>
 #include <linux/layout_pin_compat.h>
 #include <linux/mm.h>

@@ -11,9 +11,10 @@
  *	layout_pin_check()	under the invalidate lock (or whatever else keeps
  *				page faults out), before blocks move: the range
  *				it is about to take away, in bytes, inclusive;
- *	layout_share_two()	in place of layout_break() for operations that
- *				exchange or share blocks of whole files (reflink,
- *				swap, defrag); layout_share() if it is one file;
+ *	layout_exchange()	in place of layout_break() for operations that
+ *				exchange blocks of files (swap, defrag); those
+ *				that share them (reflink, dedupe) are asked by
+ *				the VFS's generic_remap_file_range_prep();
  *	layout_in_use()		before it changes a file that nobody asked it
  *				to change, in the background: then it does not;
  *	linux/layout_range.h	what range that is, for truncate and fallocate.
@@ -51,9 +52,9 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 int __layout_break(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
 bool __layout_in_use(struct inode *inode);
-int __layout_share_check(struct inode *inode, bool ask);
-int __layout_share(struct inode *inode, bool ask);
-bool layout_may_ask(struct file *filp);
+int __layout_exchange(struct inode *inode1, struct inode *inode2);
+int __layout_remap(struct file *file_in, struct file *file_out,
+		   unsigned int remap_flags);
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last);
 void __layout_pin_synced(struct inode *inode);
 
@@ -137,66 +138,42 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
 }
 
 /**
- * layout_share_check() - may blocks of this file be shared with another one?
- * @inode: one of the files of the operation
- * @ask: may the caller ask other processes to let go? If not, a breakable lease
- *	of another process refuses it as well
- *
- * To share blocks takes no more than to read a file. Who could not take the
- * lease himself is not to make others lose theirs, see layout_may_ask().
- *
- * Context: takes flc_lock. Never sleeps, signals nobody.
- * Return: 0 or -ETXTBSY.
- */
-static inline int layout_share_check(struct inode *inode, bool ask)
-{
-	return layout_pin_inode(inode) ? __layout_share_check(inode, ask) : 0;
-}
-
-/**
- * layout_share() - get layout leases out of the way of a sharing of blocks
- * @inode: one of the files
- * @ask: as for layout_share_check(), which it looks at first
- *
- * Context and return: as layout_break().
- */
-static inline int layout_share(struct inode *inode, bool ask)
-{
-	return layout_pin_inode(inode) ? __layout_share(inode, ask) : 0;
-}
-
-/**
- * layout_share_check_two() - may blocks of two files be shared or exchanged?
+ * layout_exchange() - get layout leases out of the way of an exchange of blocks
  * @inode1: one of the files
- * @ask1: as for layout_share_check(), of this file
- * @inode2: the other one, or the same
- * @ask2: of that
+ * @inode2: the other one; @inode1 again if there is none
  *
- * Context and return: as layout_share_check().
+ * Of both files as a whole, the caller's own leases included. Refuses first, as
+ * layout_break(). Call it when nothing else can fail.
+ *
+ * Context: may sleep. The locks of both inodes held.
+ * Return: 0; -ETXTBSY if there is a pin or an unbreakable layout lease, -EAGAIN if
+ *	there is a lease to wait for, -ENOMEM.
  */
-static inline int layout_share_check_two(struct inode *inode1, bool ask1,
-					 struct inode *inode2, bool ask2)
+static inline int layout_exchange(struct inode *inode1, struct inode *inode2)
 {
-	return layout_share_check(inode1, ask1) ?:
-		layout_share_check(inode2, ask2);
+	return layout_pin_inode(inode1) || layout_pin_inode(inode2) ?
+		__layout_exchange(inode1, inode2) : 0;
 }
 
 /**
- * layout_share_two() - get leases out of the way of an exchange of blocks
- * @inode1: one of the files
- * @ask1: as for layout_share_check(), of this file
- * @inode2: the other one, or the same
- * @ask2: of that
+ * layout_remap() - get layout leases out of the way of a sharing of blocks
+ * @file_in: file whose blocks are shared
+ * @file_out: file that gets them
+ * @remap_flags: REMAP_FILE flags
  *
- * Looks at both before it asks anybody, so that nobody is signalled in vain.
+ * As layout_exchange(). But to share blocks takes no more than to read a file. So
+ * who could not take the lease himself does not make others lose theirs, nor
+ * does a copy, which can do without: a breakable lease of another process
+ * refuses these as well.
  *
- * Context and return: as layout_break(), for both.
+ * Context and return: as layout_exchange().
  */
-static inline int layout_share_two(struct inode *inode1, bool ask1,
-				   struct inode *inode2, bool ask2)
+static inline int layout_remap(struct file *file_in, struct file *file_out,
+			       unsigned int remap_flags)
 {
-	return layout_share_check_two(inode1, ask1, inode2, ask2) ?:
-		layout_share(inode1, ask1) ?: layout_share(inode2, ask2);
+	return layout_pin_inode(file_inode(file_in)) ||
+	       layout_pin_inode(file_inode(file_out)) ?
+		__layout_remap(file_in, file_out, remap_flags) : 0;
 }
 
 /**
@@ -283,31 +260,15 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
 	return 0;
 }
 
-static inline int layout_share_check(struct inode *inode, bool ask)
+static inline int layout_exchange(struct inode *inode1, struct inode *inode2)
 {
 	return 0;
 }
 
-static inline int layout_share(struct inode *inode, bool ask)
+static inline int layout_remap(struct file *file_in, struct file *file_out,
+			       unsigned int remap_flags)
 {
 	return 0;
-}
-
-static inline int layout_share_check_two(struct inode *inode1, bool ask1,
-					 struct inode *inode2, bool ask2)
-{
-	return 0;
-}
-
-static inline int layout_share_two(struct inode *inode1, bool ask1,
-				   struct inode *inode2, bool ask2)
-{
-	return 0;
-}
-
-static inline bool layout_may_ask(struct file *filp)
-{
-	return true;
 }
 
 static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,

@@ -10,10 +10,7 @@
  * that began with layout_wait_begin() gets that answer, when all locks are
  * dropped. It waits, and makes the whole call again, with every check:
  *
- *	layout_wait_begin(&wait, false);
- *	do {
- *		error = all_of_it(...);
- *	} while (layout_wait_again(&wait, &error));
+ *	return layout_wait_call(false, all_of_it(...));
  *
  * What is noted says that there is something to wait for, not the errno: an
  * EAGAIN of somebody else's stands. It passes through stacked file systems, of
@@ -149,4 +146,27 @@ static inline void layout_wait_never(void)
 }
 
 #endif /* CONFIG_LAYOUT_PIN */
+
+/**
+ * layout_wait_call() - make a call that waits without locks
+ * @no_wait: what stands against it is asked to go, but not waited for
+ * @call: an expression, negative for an errno; made again after each wait
+ *
+ * Context: as layout_wait_again().
+ * Return: what @call answered in the end, or the errno of the wait.
+ */
+#define layout_wait_call(no_wait, call)					\
+({									\
+	struct layout_wait __wait;					\
+	typeof(call) __ret;						\
+	int __error;							\
+									\
+	layout_wait_begin(&__wait, no_wait);				\
+	do {								\
+		__ret = (call);						\
+		__error = __ret < 0 ? __ret : 0;			\
+	} while (layout_wait_again(&__wait, &__error));			\
+	__error ? __error : __ret;					\
+})
+
 #endif /* _LINUX_LAYOUT_WAIT_H */
