@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a change of a DAX file's layout waits for those who use its pages. The one
- * loop of all file systems: each says only how to sleep without its own lock.
+ * How a change of a DAX file's layout waits for those who use its pages. The
+ * one loop of all file systems: each says only how to sleep without its own
+ * lock.
  *
  * No lock of ours. The caller holds what keeps page faults out and the file's
  * blocks as they are; its callback drops that over the sleep.
@@ -18,8 +19,9 @@
  * The device is held over the sleep: the page is looked at once more when it is
  * idle, even if somebody waits to remove the device, whom the same event wakes.
  */
-static int dax_wait_page_idle(struct inode *inode, struct page *page, loff_t start,
-			      loff_t end, void (*cb)(struct inode *inode))
+static int dax_wait_page_idle(struct inode *inode, struct page *page,
+			      loff_t start, loff_t end,
+			      void (*cb)(struct inode *inode))
 {
 	struct dev_pagemap *pgmap;
 	int error;

@@ -6,8 +6,8 @@
  * anybody holds the file. The block must not be freed, nor the page forgotten,
  * before that ends. But whoever happens to put the last reference to the inode
  * must not wait for it: that may be a worker that others need, or the task that
- * holds the page. So the inode lingers: it keeps a reference, and a work item of
- * its own puts that when the page is idle.
+ * holds the page. So the inode lingers: it keeps a reference, and a work item
+ * of its own puts that when the page is idle.
  *
  * Long-term pins hold the file, hence the inode, and do not come here.
  *
@@ -74,8 +74,8 @@ static void dax_linger_end(struct dax_linger *linger)
 }
 
 /*
- * Looked at now and then rather than woken up by the page: nobody is in a hurry,
- * and to sleep on a page would need its device to stay.
+ * Looked at now and then rather than woken up by the page: nobody is in a
+ * hurry, and to sleep on a page would need its device to stay.
  */
 static void dax_linger_work(struct work_struct *work)
 {
@@ -95,7 +95,8 @@ static void dax_linger_work(struct work_struct *work)
 		pr_warn("dax: %s: inode %lu cannot be freed yet: its page %lu is in use, by direct I/O, a pipe or a socket\n",
 			inode->i_sb->s_id, inode->i_ino, linger->index);
 	}
-	queue_delayed_work(dax_linger_wq, &linger->work, late ? HZ / 2 : HZ / 20);
+	queue_delayed_work(dax_linger_wq, &linger->work,
+			   late ? HZ / 2 : HZ / 20);
 }
 
 /*
@@ -128,15 +129,15 @@ static void dax_linger_start(struct dax_linger *linger)
 }
 
 /**
- * __dax_linger_inode() - keep an inode that would be evicted if its pages are in
- *	use
+ * __dax_linger_inode() - keep an inode that would be evicted if its pages are
+ *	in use
  * @inode: DAX inode without a reference
  *
  * Others who look for the inode meanwhile wait for the end of the scan, as they
  * would wait for the eviction.
  *
- * Context: i_lock held; dropped and taken again. May sleep, but not for anybody's
- *	page.
+ * Context: i_lock held; dropped and taken again. May sleep, but not for
+ *	anybody's page.
  * Return: true if the inode stays: it has a reference again.
  */
 bool __dax_linger_inode(struct inode *inode)
@@ -156,7 +157,9 @@ bool __dax_linger_inode(struct inode *inode)
 	if (!linger)
 		return false;
 	atomic_inc(&inode->i_count);
-	/* As in unlock_new_inode(): who waits for I_WILL_FREE waits for this. */
+	/*
+	 * As in unlock_new_inode(): who waits for I_WILL_FREE waits for this.
+	 */
 	smp_mb();
 	inode_wake_up_bit(inode, __I_NEW);
 	dax_linger_start(linger);
@@ -174,8 +177,8 @@ static void dax_linger_one(struct inode *inode, pgoff_t index)
 }
 
 /*
- * Is a page of any cached DAX inode in use? With @keep look at all, and let each
- * that has one linger.
+ * Is a page of any cached DAX inode in use? With @keep look at all, and let
+ * each that has one linger.
  */
 static bool dax_super_busy(struct super_block *sb, bool keep)
 {
@@ -217,8 +220,8 @@ static bool dax_super_busy(struct super_block *sb, bool keep)
 
 /**
  * dax_linger_super() - keep the inodes whose pages are in use
- * @sb: super block whose cached inodes are about to be evicted: its device goes,
- *	or its last active reference
+ * @sb: super block whose cached inodes are about to be evicted: its device
+ *	goes, or its last active reference
  *
  * Context: s_umount held; may sleep, but not for anybody's page.
  */
@@ -250,7 +253,8 @@ static bool dax_linger_hurry(struct super_block *sb)
 			mod_delayed_work(dax_linger_wq, &linger->work, 0);
 	}
 	spin_unlock(&dax_linger_lock);
-	return wait_var_event_timeout(&dax_lingering, !dax_linger_count(sb), HZ);
+	return wait_var_event_timeout(&dax_lingering, !dax_linger_count(sb),
+				      HZ);
 }
 
 /**

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a ring and a thread have registered, for who only looks: a registered file
- * may be the only way in which a process has it.
+ * What a ring and a thread have registered, for who only looks: a registered
+ * file may be the only way in which a process has it.
  *
- * No lock. Who uses a ring may keep its lock for as long as he likes, by what he
- * makes of a page fault under it. Tables are freed after a grace period of RCU,
- * and a table of files has its size with it, see io_alloc_file_tables().
+ * No lock. Who uses a ring may keep its lock for as long as he likes, by what
+ * he makes of a page fault under it. Tables are freed after a grace period of
+ * RCU, and a table of files has its size with it, see io_alloc_file_tables().
  */
 #include <linux/fs.h>
 #include <linux/io_uring.h>

@@ -7,10 +7,10 @@
  * dead no new one can come, and those that are there are waited for: they would
  * be put in a memmap that is gone.
  *
- * From then on a page no longer tells its file, since a file system does not look
- * at pages whose pgmap is dead, even when it forgets an inode. So files are noted
- * before. The notes belong to the task that removes the memory. No locks, but RCU
- * and i_lock for the name of a file.
+ * From then on a page no longer tells its file, since a file system does not
+ * look at pages whose pgmap is dead, even when it forgets an inode. So files
+ * are noted before. The notes belong to the task that removes the memory. No
+ * locks, but RCU and i_lock for the name of a file.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>
@@ -72,8 +72,8 @@ static void pgmap_name_file(struct page *page, char *name, size_t size)
  * @end: the one behind the last
  *
  * Context: may sleep.
- * Return: notes, to be freed with kfree(); NULL if no page is in use, if this is
- *	other memory than that of FS DAX, or if there is no memory for notes.
+ * Return: notes, to be freed with kfree(); NULL if no page is in use, if this
+ *	is other memory than that of FS DAX, or if there is no memory for notes.
  */
 struct pgmap_users *pgmap_users_note(struct pgmap_users *users,
 				     struct dev_pagemap *pgmap,
@@ -122,8 +122,8 @@ static const char *pgmap_users_file(const struct pgmap_users *users,
  *
  * The log says at once, and every ten seconds, for which page of which file.
  *
- * Context: sleeps for as long as there are users. What removes persistent memory
- *	is a thread of its own, see drivers/nvdimm/unbind.c.
+ * Context: sleeps for as long as there are users. What removes persistent
+ *	memory is a thread of its own, see drivers/nvdimm/unbind.c.
  */
 void pgmap_users_wait(const struct pgmap_users *users,
 		      struct dev_pagemap *pgmap, unsigned long first,

@@ -5,8 +5,8 @@
  * For memory that is not FS DAX this is pin_user_pages_fast(). FS DAX pages
  * are blocks of a file: they are pinned only under a layout lease, and a record
  * of the range keeps the file system from moving them. So a process that never
- * asked for an unbreakable one goes to GUP at once, and only one that did pays for
- * a look at the mapping first.
+ * asked for an unbreakable one goes to GUP at once, and only one that did pays
+ * for a look at the mapping first.
  *
  * GUP goes on refusing long-term pins of FS DAX pages, to everybody. Here they
  * are found by a walk of the page tables, and the record has one reference to
@@ -140,7 +140,9 @@ static int vaddr_pin_table(struct vaddr_walk *walk, pte_t *pte,
 	return 0;
 }
 
-/* Return: 0 to go on, 1 at a page that is not mapped for writing, or an errno. */
+/*
+ * Return: 0 to go on, 1 at a page that is not mapped for writing, or an errno.
+ */
 static int vaddr_pin_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 			 struct mm_walk *mm_walk)
 {
@@ -206,8 +208,8 @@ static int vaddr_pin_mapped(struct vaddr_pin *vp, struct layout_pin *pin,
 }
 
 /*
- * Pin at most @nr pages, which becomes what of them is in the mapping at @start.
- * mmap_lock is held for reading. Return: as vaddr_pin_mapped().
+ * Pin at most @nr pages, which becomes what of them is in the mapping at
+ * @start. mmap_lock is held for reading. Return: as vaddr_pin_mapped().
  */
 static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 			 unsigned int gup_flags, struct page **pages)
@@ -225,7 +227,9 @@ static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 			     first + *nr - 1);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
-	/* Not before: without a lease one errno, whatever the mapping allows. */
+	/*
+	 * Not before: without a lease one errno, whatever the mapping allows.
+	 */
 	if (!arch_vma_access_permitted(vma, true, false, false)) {
 		layout_pin_drop(pin);
 		return -EFAULT;

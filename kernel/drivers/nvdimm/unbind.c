@@ -2,10 +2,11 @@
 /*
  * The files "bind" and "unbind" of the drivers of persistent memory.
  *
- * To take a device away waits for all who use its pages, and they may take hours:
- * long-term pins do. From the middle of it there is no way back, since the driver
- * core frees what the pages need as soon as it returns. So a thread does it, and
- * who asked for it waits for the thread and can be killed. It goes on then.
+ * To take a device away waits for all who use its pages, and they may take
+ * hours: long-term pins do. From the middle of it there is no way back, since
+ * the driver core frees what the pages need as soon as it returns. So a thread
+ * does it, and who asked for it waits for the thread and can be killed. It goes
+ * on then.
  *
  * struct nd_unbind belongs to the thread and to the one who waits, whoever is
  * last. No lock is held while either sleeps, but what the driver core takes.

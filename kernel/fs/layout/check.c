@@ -92,7 +92,8 @@ EXPORT_SYMBOL_GPL(__layout_in_use);
  * @inode: file that had a layout lease
  * @wait: wait until they did, at most lease-break-time
  *
- * Return: 0, -EWOULDBLOCK if !@wait and some have not yet, -ERESTARTSYS, -ENOMEM.
+ * Return: 0, -EWOULDBLOCK if !@wait and some have not yet, -ERESTARTSYS,
+ *	-ENOMEM.
  */
 int layout_break_leases(struct inode *inode, bool wait)
 {
@@ -127,7 +128,10 @@ static bool layout_lease_of_others(struct inode *inode)
 	return found;
 }
 
-/* May blocks of this file be shared or exchanged, and may @ask others to let go? */
+/*
+ * May blocks of this file be shared or exchanged, and may @ask others to let
+ * go?
+ */
 static int layout_share_check(struct inode *inode, bool ask)
 {
 	if (!layout_pin_inode(inode))
@@ -136,7 +140,9 @@ static int layout_share_check(struct inode *inode, bool ask)
 		(!ask && layout_lease_of_others(inode) ? -ETXTBSY : 0);
 }
 
-/* Looks at both files before it asks anybody, so that nobody is asked in vain. */
+/*
+ * Looks at both files before it asks anybody, so that nobody is asked in vain.
+ */
 static int layout_share(struct inode *inode1, bool ask1,
 			struct inode *inode2, bool ask2)
 {
@@ -162,7 +168,10 @@ static bool layout_may_ask(struct file *filp)
 	vfsuid_t vfsuid = i_uid_into_vfsuid(file_mnt_idmap(filp),
 					    file_inode(filp));
 
-	/* Mostly there is no lease to ask for: this is no use of the capability. */
+	/*
+	 * Mostly there is no lease to ask for: this is no use of the
+	 * capability.
+	 */
 	return vfsuid_eq_kuid(vfsuid, current_fsuid()) ||
 		ns_capable_noaudit(&init_user_ns, CAP_LEASE);
 }

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of fs/layout/ and fs/proc/file_pins.c share: lease.c (the kinds,
- * and who may hold what), check.c (may blocks move), record.c (what is pinned),
- * owner.c (for whom), wait.c (who waits), report.c and table.c (what is told).
+ * What the files of fs/layout/ and fs/proc/file_pins.c share: lease.c (the
+ * kinds, and who may hold what), check.c (may blocks move), record.c (what is
+ * pinned), owner.c (for whom), wait.c (who waits), report.c and table.c (what
+ * is told).
  *
  * Locks:
  *	i_rwsem of the inode
  *		shared while a lease is granted, so that none comes in while a
- *		change of the layout is under way. Dropping a lease does not take
- *		it, or nobody could let go of what a change waits for.
+ *		change of the layout is under way. Dropping a lease does not
+ *		take it, or nobody could let go of what a change waits for.
  *	flc_lock of the inode (file_lock_context)
  *		the list of leases, struct layout_lease, struct layout_ctx with
  *		its records and its links, and all that is in a record. The same
  *		lock as the lease list, so that "drop the lease" and "pin under
- *		it" are ordered without a second one. The only one that a pin and
- *		an unpin take.
+ *		it" are ordered without a second one. The only one that a pin
+ *		and an unpin take.
  *	layout_owner.lock
  *		the owner's tree of links
  *	layout_owners_lock (global)
@@ -24,8 +25,8 @@
  *		empty list, no lock
  *
  * Order: mmap_lock (read) -> flc_lock,
- * i_rwsem -> invalidate_lock -> file_rwsem -> flc_lock -> layout_closed_lock, and
- * layout_owners_lock -> layout_owner.lock -> flc_lock. All are taken with
+ * i_rwsem -> invalidate_lock -> file_rwsem -> flc_lock -> layout_closed_lock,
+ * and layout_owners_lock -> layout_owner.lock -> flc_lock. All are taken with
  * interrupts on and never under a page table lock or the lock of an xarray.
  */
 #ifndef _FS_LAYOUT_INTERNAL_H
@@ -154,7 +155,8 @@ struct layout_left {
  * @link: whom it counts for
  * @pgmap: the memory it is in, referenced once committed: keeps struct page
  * @since: when it was made, in seconds since boot
- * @writable: a device may write, so that the times of the file are its times, too
+ * @writable: a device may write, so that the times of the file are its times,
+ *	too
  *
  * Once committed it has one page reference to each entry of the mapping in its
  * range. Stands from before the first of them until after the last.
@@ -172,7 +174,9 @@ struct layout_pin {
 /* A million regions are to cost little: what kmalloc() rounds up to. */
 static_assert(sizeof(struct layout_pin) <= 96);
 
-/* The first and the last page that an entry of this order around @index covers. */
+/*
+ * The first and the last page that an entry of this order around @index covers.
+ */
 static inline pgoff_t layout_round_down(pgoff_t index, unsigned int order)
 {
 	return index & ~((1UL << order) - 1);
@@ -229,7 +233,8 @@ struct layout_cursor {
 /* Paths of the files pinned through an owner, for /proc. */
 u64 layout_owner_number(void *key);
 bool layout_owner_known(void *key);
-unsigned int layout_owner_paths(struct layout_owner *owner, struct mm_struct *mm,
+unsigned int layout_owner_paths(struct layout_owner *owner,
+				struct mm_struct *mm,
 				struct layout_cursor *cursor,
 				struct path *paths, unsigned int room);
 void layout_owner_put_paths(struct path *paths, unsigned int nr);

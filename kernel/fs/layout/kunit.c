@@ -71,7 +71,8 @@ static void parse_refuses_write_and_unlock(struct kunit *test)
 
 		for (i = 0; i < ARRAY_SIZE(bad); i++)
 			KUNIT_EXPECT_EQ_MSG(test, -EINVAL,
-					    layout_lease_parse(bad[i], arch->rdlck,
+					    layout_lease_parse(bad[i],
+							       arch->rdlck,
 							       &flags),
 					    "%s: %#x", arch->name, bad[i]);
 	}
@@ -118,7 +119,9 @@ static void break_leaves_alone_what_it_should(struct kunit *test)
 	struct file_lock_core shared = { .flc_flags = USER };
 	struct file_lock_core unbreak = { .flc_flags = USER | FL_UNBREAK };
 	struct file_lock_core write = { .flc_flags = FL_LAYOUT };
-	struct file_lock_core unmap = { .flc_flags = FL_LAYOUT | FL_LAYOUT_UNMAP };
+	struct file_lock_core unmap = {
+		.flc_flags = FL_LAYOUT | FL_LAYOUT_UNMAP,
+	};
 
 	KUNIT_EXPECT_FALSE(test, layout_lease_ignores(&nfsd, &write));
 	KUNIT_EXPECT_FALSE(test, layout_lease_ignores(&nfsd, &unmap));
@@ -144,7 +147,9 @@ static void being_broken_keeps_layout_leases_away(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&nfsd, &plain));
 }
 
-/* A change that waits keeps out nfsd's layouts, too, which it would not recall. */
+/*
+ * A change that waits keeps out nfsd's layouts, too, which it would not recall.
+ */
 static void waiting_change_keeps_layout_leases_away(struct kunit *test)
 {
 	static const unsigned int kinds[] = {
@@ -258,7 +263,8 @@ static void oracle_add(struct record_oracle *oracle, struct layout_pin *pin)
 	pgoff_t first = prandom_u32_state(&oracle->rnd) % ORACLE_PAGES;
 	pgoff_t last = min_t(pgoff_t, ORACLE_PAGES - 1,
 			     first + prandom_u32_state(&oracle->rnd) % 700);
-	unsigned int order = prandom_u32_state(&oracle->rnd) % 2 ? PMD_ORDER : 0;
+	bool huge = prandom_u32_state(&oracle->rnd) % 2;
+	unsigned int order = huge ? PMD_ORDER : 0;
 
 	pin->lease = &oracle->lease;
 	pin->it.start = layout_round_down(first, PMD_ORDER);
@@ -320,6 +326,22 @@ static void records_are_what_a_bitmap_says(struct kunit *test)
 }
 
 /* Mode by mode, what fallocate takes away, computed by hand from units. */
+static void fallocate_expect(struct kunit *test, int mode, loff_t offset,
+			     loff_t len, u64 alloc_unit, bool rest)
+{
+	u64 unit = max_t(u64, alloc_unit, PAGE_SIZE);
+	u64 first = div64_u64(offset, unit);
+	u64 last = div64_u64(offset + len - 1, unit);
+	loff_t start, end;
+
+	KUNIT_EXPECT_TRUE(test, layout_fallocate_range(mode, offset, len,
+						       alloc_unit, &start,
+						       &end));
+	KUNIT_EXPECT_EQ(test, start, (loff_t)(first * unit));
+	KUNIT_EXPECT_EQ(test, end, rest ? LLONG_MAX :
+			(loff_t)((last + 1) * unit - 1));
+}
+
 static void fallocate_ranges_cover_what_moves(struct kunit *test)
 {
 	static const u64 units[] = { 512, 4096, 12288, 65536, SZ_2M };
@@ -340,26 +362,15 @@ static void fallocate_ranges_cover_what_moves(struct kunit *test)
 		loff_t len = 1 + prandom_u32_state(&rnd) % SZ_8M;
 
 		for (u = 0; u < ARRAY_SIZE(units); u++)
-			for (m = 0; m < ARRAY_SIZE(modes); m++) {
-				u64 unit = max_t(u64, units[u], PAGE_SIZE);
-				u64 first = div64_u64(offset, unit);
-				u64 last = div64_u64(offset + len - 1, unit);
-				bool rest = m >= 4;
-
-				KUNIT_EXPECT_TRUE(test,
-						  layout_fallocate_range(modes[m],
-									 offset, len,
-									 units[u],
-									 &start, &end));
-				KUNIT_EXPECT_EQ(test, start, (loff_t)(first * unit));
-				KUNIT_EXPECT_EQ(test, end, rest ? LLONG_MAX :
-						(loff_t)((last + 1) * unit - 1));
-			}
+			for (m = 0; m < ARRAY_SIZE(modes); m++)
+				fallocate_expect(test, modes[m], offset, len,
+						 units[u], m >= 4);
 	}
 	KUNIT_EXPECT_FALSE(test, layout_fallocate_range(0, 0, 1, SZ_4K, &start,
 							&end));
-	KUNIT_EXPECT_FALSE(test, layout_fallocate_range(FALLOC_FL_KEEP_SIZE, 0, 1,
-							SZ_4K, &start, &end));
+	KUNIT_EXPECT_FALSE(test, layout_fallocate_range(FALLOC_FL_KEEP_SIZE, 0,
+							1, SZ_4K, &start,
+							&end));
 	/* Where rounding up would overflow it is the end of the file. */
 	KUNIT_EXPECT_TRUE(test, layout_fallocate_range(modes[0], 0, LLONG_MAX,
 						       SZ_2M, &start, &end));
@@ -370,20 +381,25 @@ static void truncate_ranges_cover_what_is_freed(struct kunit *test)
 {
 	loff_t start;
 
-	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4096, 4097, SZ_4K, &start));
+	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4096, 4097, SZ_4K,
+						       &start));
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(0, 1, SZ_4K, &start));
 	/* The same size: what is preallocated behind it is nobody's. */
-	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4097, 4097, SZ_4K, &start));
-	KUNIT_EXPECT_FALSE(test, layout_truncate_start(SZ_8K, SZ_8K, SZ_2M, &start));
+	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4097, 4097, SZ_4K,
+						       &start));
+	KUNIT_EXPECT_FALSE(test, layout_truncate_start(SZ_8K, SZ_8K, SZ_2M,
+						       &start));
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(0, 0, SZ_4K, &start));
 	/* Less: the page, or the unit, that the new end is in as well. */
-	KUNIT_EXPECT_TRUE(test, layout_truncate_start(2 * PAGE_SIZE, PAGE_SIZE + 1,
-						      SZ_4K, &start));
+	KUNIT_EXPECT_TRUE(test, layout_truncate_start(2 * PAGE_SIZE,
+						      PAGE_SIZE + 1, SZ_4K,
+						      &start));
 	KUNIT_EXPECT_EQ(test, start, PAGE_SIZE);
 	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8M, SZ_2M + 1, SZ_2M,
 						      &start));
 	KUNIT_EXPECT_EQ(test, start, SZ_2M);
-	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8M, 0, SZ_64K, &start));
+	KUNIT_EXPECT_TRUE(test, layout_truncate_start(SZ_8M, 0, SZ_64K,
+						      &start));
 	KUNIT_EXPECT_EQ(test, start, 0);
 }
 

@@ -162,7 +162,8 @@ void layout_ctx_free(struct file_lock_context *ctx)
  */
 bool layout_lease_live(const struct layout_lease *lease)
 {
-	return layout_file_refs(lease->fl->c.flc_file) > (lease->nr_pins ? 1 : 0);
+	return layout_file_refs(lease->fl->c.flc_file) >
+		(lease->nr_pins ? 1 : 0);
 }
 
 /**
@@ -245,7 +246,9 @@ int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 	}
 	fl->fl_layout->flctx = ctx;
 	if (!ctx->flc_layout) {
-		/* Pairs with layout_pin_inode(), which looks without the lock. */
+		/*
+		 * Pairs with layout_pin_inode(), which looks without the lock.
+		 */
 		smp_store_release(&ctx->flc_layout, fl->fl_layout->ctx);
 		fl->fl_layout->ctx = NULL;
 	}
@@ -265,7 +268,8 @@ static bool layout_holder_dead(struct pid *holder)
 	rcu_read_lock();
 	task = pid_task(holder, PIDTYPE_TGID);
 	/* Dead also if nobody has waited for it yet. */
-	dead = !task || (READ_ONCE(task->exit_state) && thread_group_empty(task));
+	dead = !task ||
+		(READ_ONCE(task->exit_state) && thread_group_empty(task));
 	rcu_read_unlock();
 	return dead;
 }
@@ -494,12 +498,12 @@ EXPORT_SYMBOL_GPL(layout_setlease_if);
  * layout_pin_check() wherever blocks move.
  *
  * Context: as layout_setlease_if().
- * Return: as generic_setlease(), and for layout leases: -EBADF if an unbreakable
- *	one is asked for through a descriptor not open for writing, -ETXTBSY
- *	for an active swap file, -EINVAL if layout leases are switched off,
- *	-EINTR if a signal comes while somebody has the inode lock, -EAGAIN if
- *	that takes long, -EAGAIN, -EBUSY and -EINVAL as layout_lease_grant() and
- *	layout_lease_change().
+ * Return: as generic_setlease(), and for layout leases: -EBADF if an
+ *	unbreakable one is asked for through a descriptor not open for writing,
+ *	-ETXTBSY for an active swap file, -EINVAL if layout leases are switched
+ *	off, -EINTR if a signal comes while somebody has the inode lock, -EAGAIN
+ *	if that takes long, -EAGAIN, -EBUSY and -EINVAL as layout_lease_grant()
+ *	and layout_lease_change().
  */
 int layout_setlease(struct file *filp, int arg, struct file_lease **flp,
 		    void **priv)

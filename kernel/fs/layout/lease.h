@@ -22,7 +22,8 @@ int layout_lease_init(struct file_lease *fl, int arg);
 void __layout_lease_free(struct file_lease *fl);
 bool __layout_lease_held(struct file *filp);
 int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl);
-int layout_lease_change(struct file_lease *fl, int arg, struct list_head *dispose);
+int layout_lease_change(struct file_lease *fl, int arg,
+			struct list_head *dispose);
 bool layout_lease_break(struct file_lease *fl);
 bool layout_lease_own(struct file_lease *fl);
 int layout_lease_type(const struct file_lease *fl);
@@ -30,7 +31,9 @@ pid_t layout_lease_pid(struct file_lease *fl, struct pid_namespace *ns);
 void layout_lease_show(struct seq_file *m, struct file_lease *fl);
 void layout_ctx_free(struct file_lock_context *ctx);
 
-/* True if a break by @breaker leaves @lease alone although both are FL_LAYOUT. */
+/*
+ * True if a break by @breaker leaves @lease alone although both are FL_LAYOUT.
+ */
 static inline bool layout_lease_ignores(const struct file_lock_core *lease,
 					const struct file_lock_core *breaker)
 {

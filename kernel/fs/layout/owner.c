@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For whom pins were made: owners, which are open files of drivers or an mm, and
- * links, one for each file that an owner pins. /proc/<pid>/file_pins shows
+ * For whom pins were made: owners, which are open files of drivers or an mm,
+ * and links, one for each file that an owner pins. /proc/<pid>/file_pins shows
  * these, so its cost grows with the files and not with the regions.
  *
  * A driver has a struct vaddr_pin_owner in its own object. The owner here is
@@ -170,10 +170,13 @@ static void layout_owner_register(struct layout_owner *owner)
 		mmgrab(current->mm);
 	}
 	rb_add(&owner->all, &layout_owners, layout_owner_less);
-	hash_add_rcu(layout_owner_keys, &owner->node, (unsigned long)owner->key);
+	hash_add_rcu(layout_owner_keys, &owner->node,
+		     (unsigned long)owner->key);
 }
 
-/* The running task's owner, referenced; made if there is none. NULL: no memory. */
+/*
+ * The running task's owner, referenced; made if there is none. NULL: no memory.
+ */
 static struct layout_owner *layout_owner_make(void)
 {
 	struct layout_owner *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
@@ -194,7 +197,10 @@ static struct layout_owner *layout_owner_make(void)
 	return owner;
 }
 
-/* Does an owner that has no links go? The one of an open file stays until that ends. */
+/*
+ * Does an owner that has no links go? The one of an open file stays until that
+ * ends.
+ */
 static bool layout_owner_transient(const struct layout_owner *owner)
 {
 	return owner->is_mm || !READ_ONCE(owner->key);
@@ -262,7 +268,8 @@ struct layout_link *layout_link_find(struct layout_ctx *lctx)
 }
 
 /* Under owner->lock and flc_lock. False if there is one. */
-static bool layout_link_add(struct layout_link *link, struct layout_owner *owner,
+static bool layout_link_add(struct layout_link *link,
+			    struct layout_owner *owner,
 			    struct file_lock_context *ctx)
 {
 	struct layout_ctx *lctx = ctx->flc_layout;
@@ -434,7 +441,7 @@ void layout_links_free(struct file_lock_context *ctx)
 	for (;;) {
 		spin_lock(&ctx->flc_lock);
 		node = rb_first(&ctx->flc_layout->links);
-		link = node ? rb_entry(node, struct layout_link, of_inode) : NULL;
+		link = rb_entry_safe(node, struct layout_link, of_inode);
 		if (link)
 			refcount_inc(&link->refs);
 		spin_unlock(&ctx->flc_lock);
@@ -446,7 +453,8 @@ void layout_links_free(struct file_lock_context *ctx)
 }
 
 /**
- * layout_link_next() - walk the links of an owner, in the order in which they came
+ * layout_link_next() - walk the links of an owner, in the order in which they
+ *	came
  * @owner: the owner
  * @after: number of the link before; 0 at first
  *
@@ -496,7 +504,8 @@ void __vaddr_pin_owner_end(struct vaddr_pin_owner *driver)
 EXPORT_SYMBOL_GPL(__vaddr_pin_owner_end);
 
 /**
- * layout_owner_number() - the number of an owner, as in the table of all records
+ * layout_owner_number() - the number of an owner, as in the table of all
+ *	records
  * @key: an open file that the caller holds
  *
  * Return: the number, or 0 if nothing is pinned through it.
@@ -510,7 +519,8 @@ u64 layout_owner_number(void *key)
 	if (!owner)
 		return 0;
 	spin_lock(&owner->lock);
-	for (node = rb_first(&owner->links); node && !number; node = rb_next(node))
+	for (node = rb_first(&owner->links); node && !number;
+	     node = rb_next(node))
 		if (READ_ONCE(rb_entry(node, struct layout_link,
 				       of_owner)->nr_pins))
 			number = owner->number;
@@ -528,7 +538,9 @@ bool layout_owner_known(void *key)
 	return layout_owner_number(key);
 }
 
-/* Has this link a path to show, for @mm if that is not NULL? Then reference it. */
+/*
+ * Has this link a path to show, for @mm if that is not NULL? Then reference it.
+ */
 static bool layout_link_path(struct layout_link *link, struct mm_struct *mm,
 			     struct path *path)
 {
@@ -555,14 +567,15 @@ static bool layout_link_path(struct layout_link *link, struct mm_struct *mm,
  * @room: how many there may be
  *
  * A process may have tens of thousands of files pinned, and links are made and
- * ended under this lock: so a reader looks at a few of them at a time. Links have
- * numbers that grow: a file that is pinned all the while is found once, and what
- * comes later is left out, or who pins again and again would keep a reader for
- * ever.
+ * ended under this lock: so a reader looks at a few of them at a time. Links
+ * have numbers that grow: a file that is pinned all the while is found once,
+ * and what comes later is left out, or who pins again and again would keep a
+ * reader for ever.
  *
  * Return: number of paths; there are no more when cursor->end is set.
  */
-unsigned int layout_owner_paths(struct layout_owner *owner, struct mm_struct *mm,
+unsigned int layout_owner_paths(struct layout_owner *owner,
+				struct mm_struct *mm,
 				struct layout_cursor *cursor,
 				struct path *paths, unsigned int room)
 {

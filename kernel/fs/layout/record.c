@@ -4,8 +4,8 @@
  *
  * A record is in the tree of its inode (what file systems ask), in the list of
  * the driver's object (what ends it), and is counted in the link between its
- * owner and its file (/proc/<pid>/file_pins), so that a reader's cost grows with
- * the files and not with the regions.
+ * owner and its file (/proc/<pid>/file_pins), so that a reader's cost grows
+ * with the files and not with the regions.
  *
  * All of it is under flc_lock of the inode, see internal.h. Everything is
  * allocated before that is taken.
@@ -64,13 +64,14 @@ static int layout_pin_insert(struct inode *inode, struct layout_pin *pin)
 }
 
 /*
- * Round out to whole entries. One that is not there yet may come as a large one:
- * layout_pin_commit() trims the record then. Never the other way round, or a
- * truncate next to it could find the entry busy and no record that explains it,
- * and sleep.
+ * Round out to whole entries. One that is not there yet may come as a large
+ * one: layout_pin_commit() trims the record then. Never the other way round, or
+ * a truncate next to it could find the entry busy and no record that explains
+ * it, and sleep.
  */
-static void layout_pin_round(struct layout_pin *pin, struct address_space *mapping,
-			     pgoff_t first, pgoff_t last)
+static void layout_pin_round(struct layout_pin *pin,
+			     struct address_space *mapping, pgoff_t first,
+			     pgoff_t last)
 {
 	unsigned int order = layout_entry_order(mapping, first, PMD_ORDER);
 
@@ -162,7 +163,8 @@ static bool layout_pin_continues(struct vaddr_pin *vp, struct layout_pin *pin,
 }
 
 /* Merge a record into the one before, which has references of its own. */
-static void layout_pin_merge(struct layout_pin *pin, pgoff_t first, pgoff_t last)
+static void layout_pin_merge(struct layout_pin *pin, pgoff_t first,
+			     pgoff_t last)
 {
 	struct layout_pin *prev = list_prev_entry(pin, list);
 	struct file_lock_context *ctx = pin->lease->flctx;
@@ -250,18 +252,19 @@ void layout_pin_drop(struct layout_pin *pin)
 }
 
 /*
- * A device may have written: the times of the file and its change attribute move,
- * as after a store, or a backup would pass the file by.
+ * A device may have written: the times of the file and its change attribute
+ * move, as after a store, or a backup would pass the file by.
  *
- * This waits for no process. While a file system is being frozen, or is, there is
- * no transaction to be had until somebody thaws it, and a close must not wait for
- * that: then they move in memory, and reach the disk with the inode's next change.
- * So they do for who flushes the file inside of a transaction of his own.
- * The trylock also makes it safe where the freezer already waits for us.
+ * This waits for no process. While a file system is being frozen, or is, there
+ * is no transaction to be had until somebody thaws it, and a close must not
+ * wait for that: then they move in memory, and reach the disk with the inode's
+ * next change. So they do for who flushes the file inside of a transaction of
+ * his own. The trylock also makes it safe where the freezer already waits for
+ * us.
  *
  * Called with locks of a driver under which user memory is copied, and from the
- * write-back of the same inode, which both may start a transaction anyway: the one
- * for a page fault, the other as ->dirty_inode() does for lazy times.
+ * write-back of the same inode, which both may start a transaction anyway: the
+ * one for a page fault, the other as ->dirty_inode() does for lazy times.
  */
 static void layout_pin_touch(struct inode *inode)
 {

@@ -85,8 +85,9 @@ static struct layout_pin *layout_report_any(const struct layout_report *report,
 }
 
 /* Find a record of the link that has the page. Under flc_lock. */
-static struct layout_pin *layout_report_of_page(const struct layout_report *report,
-						const struct layout_link *link)
+static struct layout_pin *
+layout_report_of_page(const struct layout_report *report,
+		      const struct layout_link *link)
 {
 	struct interval_tree_node *it;
 	struct layout_pin *pin;
@@ -138,7 +139,8 @@ static bool layout_report_owner(struct layout_report *report,
 	struct rb_node *node;
 
 	spin_lock(&owner->lock);
-	for (node = rb_first(&owner->links); node && !pin; node = rb_next(node)) {
+	for (node = rb_first(&owner->links); node && !pin;
+	     node = rb_next(node)) {
 		link = rb_entry(node, struct layout_link, of_owner);
 		if (!READ_ONCE(link->nr_pins))
 			continue;
@@ -154,9 +156,9 @@ static bool layout_report_owner(struct layout_report *report,
 }
 
 /*
- * Find a pin in the memory, and of the page if there is one, and copy what is to
- * be said of it. Many owners may have pinned a page: then it is one of the next
- * owner, by number.
+ * Find a pin in the memory, and of the page if there is one, and copy what is
+ * to be said of it. Many owners may have pinned a page: then it is one of the
+ * next owner, by number.
  */
 static bool layout_report_pin(struct layout_report *report)
 {
@@ -221,7 +223,8 @@ static bool layout_report_by_map(struct mm_struct *mm, const void *key)
 	if (!mmap_read_trylock(mm))
 		return false;
 	for_each_vma(vmi, vma) {
-		found = vma->vm_file && layout_report_by_file(vma->vm_file, key);
+		found = vma->vm_file &&
+			layout_report_by_file(vma->vm_file, key);
 		if (found)
 			break;
 	}
@@ -280,7 +283,10 @@ static bool layout_report_has(struct task_struct *process,
 	return has;
 }
 
-/* The next process, referenced, from a number on that is in the initial namespace. */
+/*
+ * The next process, referenced, from a number on that is in the initial
+ * namespace.
+ */
 static struct task_struct *layout_report_next(int *nr)
 {
 	struct task_struct *process = NULL;
@@ -303,6 +309,7 @@ static struct task_struct *layout_report_next(int *nr)
 /* No lock is held from one process to the next, since there may be many. */
 static void layout_report_processes(struct layout_report *report)
 {
+	const size_t room = sizeof(report->processes);
 	struct task_struct *process;
 	int nr = 1, found = 0;
 	size_t len = 0;
@@ -314,11 +321,9 @@ static void layout_report_processes(struct layout_report *report)
 		if (layout_report_has(process, report)) {
 			if (found++ < LAYOUT_REPORT_MAX)
 				len += scnprintf(report->processes + len,
-						 sizeof(report->processes) - len,
-						 " %d", nr - 1);
+						 room - len, " %d", nr - 1);
 			else
-				strlcat(report->processes, " and others",
-					sizeof(report->processes));
+				strlcat(report->processes, " and others", room);
 		}
 		put_task_struct(process);
 		cond_resched();
@@ -348,9 +353,9 @@ static void layout_report_work(struct work_struct *work)
  * Names one owner, and the processes that have it: those are what to end. Who
  * pinned may be gone, or have let go long ago.
  *
- * Not in the caller's context: a file that is looked at may be closed meanwhile.
- * The last reference to it is ours, then, and what follows from it must not wait
- * for task work of the caller, who waits for the owner.
+ * Not in the caller's context: a file that is looked at may be closed
+ * meanwhile. The last reference to it is ours, then, and what follows from it
+ * must not wait for task work of the caller, who waits for the owner.
  *
  * Context: may sleep.
  */
@@ -371,8 +376,8 @@ void layout_pin_report(struct dev_pagemap *pgmap)
  * @page: the page
  *
  * Nothing is taken from them: a device goes on with the rest of the memory, and
- * the block stays the file's. Mappers get their SIGBUS as before: call this first,
- * since it may end them, and their pins with them.
+ * the block stays the file's. Mappers get their SIGBUS as before: call this
+ * first, since it may end them, and their pins with them.
  *
  * Context: may sleep.
  */

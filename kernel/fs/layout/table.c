@@ -5,8 +5,8 @@
  *
  * While lines are printed, the owner's lock and flc_lock of the file are held.
  * Between two reads they are not. A reader keeps its place by numbers of owner
- * and link, which are never used twice, and by the record, which is still there if
- * the file's records did not change; if they did, by its offset.
+ * and link, which are never used twice, and by the record, which is still there
+ * if the file's records did not change; if they did, by its offset.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
@@ -49,7 +49,8 @@ static struct layout_ctx *layout_table_ctx(const struct layout_table *table)
 }
 
 /* The first record that starts at this page or behind it. */
-static struct layout_pin *layout_table_from(struct layout_ctx *lctx, pgoff_t start)
+static struct layout_pin *layout_table_from(struct layout_ctx *lctx,
+					    pgoff_t start)
 {
 	struct rb_node *node = lctx->pins.rb_root.rb_node;
 	struct layout_pin *pin, *found = NULL;
@@ -140,8 +141,8 @@ static bool layout_table_next_link(struct layout_table *table)
 }
 
 /*
- * Find the next record of the owner. False if it has none left, or if others had
- * the locks for long enough: then *@more is set.
+ * Find the next record of the owner. False if it has none left, or if others
+ * had the locks for long enough: then *@more is set.
  */
 static bool layout_table_find(struct layout_table *table, bool *more)
 {
@@ -218,7 +219,9 @@ static void layout_table_stop(struct seq_file *m, void *v)
 		layout_table_unlock(v);
 }
 
-/* One line: file as in /proc/locks, byte range, who pinned it when, and paths. */
+/*
+ * One line: file as in /proc/locks, byte range, who pinned it when, and paths.
+ */
 static int layout_table_show(struct seq_file *m, void *v)
 {
 	struct layout_table *table = v;
@@ -231,7 +234,9 @@ static int layout_table_show(struct seq_file *m, void *v)
 		   inode->i_ino, (u64)pin->it.start << PAGE_SHIFT,
 		   (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1,
 		   pid_nr(pin->lease->holder), pin->since, owner->number);
-	/* One that was closed with pins left is shown under the mm that pinned. */
+	/*
+	 * One that was closed with pins left is shown under the mm that pinned.
+	 */
 	if (owner->key && !owner->is_mm)
 		seq_file_path(m, owner->key, " \t\n\\");
 	else

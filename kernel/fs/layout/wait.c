@@ -35,7 +35,8 @@ static LIST_HEAD(layout_closed_files);
  * layout_wait_closed() - does a change of this file's layout wait?
  * @inode: file that a layout lease is asked for on
  *
- * Nobody would ask such a lease to go, since those that stood were asked before.
+ * Nobody would ask such a lease to go, since those that stood were asked
+ * before.
  *
  * Context: flc_lock held. Who waits is on the list before it looks for leases
  *	once more, under flc_lock.
@@ -71,7 +72,9 @@ void layout_wait_close(struct layout_wait *wait, struct inode *inode)
 		if (!closed->inode)
 			break;
 	}
-	/* On an overlay a file may have been copied up meanwhile: a third one. */
+	/*
+	 * On an overlay a file may have been copied up meanwhile: a third one.
+	 */
 	if (i == LAYOUT_WAIT_FILES)
 		return;
 	ihold(inode);
@@ -100,7 +103,9 @@ static struct layout_wait *layout_wait_current(void)
 {
 	struct layout_wait *wait = current->layout_wait;
 
-	return wait && wait != &layout_never_waits && !wait->inode ? wait : NULL;
+	if (!wait || wait == &layout_never_waits || wait->inode)
+		return NULL;
+	return wait;
 }
 
 /**
@@ -156,10 +161,10 @@ int layout_wait_page(struct inode *inode, struct page *page, loff_t start,
 }
 
 /*
- * Nobody wakes the waiter when a long-term pin arrives, and that page will not be
- * idle for hours: so look now and then. Nor if the page goes to another file,
- * which nothing keeps it from here: so end after a while, to look again. The
- * device is held, so that the page can be looked at.
+ * Nobody wakes the waiter when a long-term pin arrives, and that page will not
+ * be idle for hours: so look now and then. Nor if the page goes to another
+ * file, which nothing keeps it from here: so end after a while, to look again.
+ * The device is held, so that the page can be looked at.
  */
 static int layout_wait_idle(struct layout_wait *wait, struct inode *inode)
 {

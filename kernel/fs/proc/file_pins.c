@@ -32,7 +32,10 @@
 /* Escaped, so that what is printed can be read back. */
 #define FILE_PINS_ESCAPE	"\n\\"
 
-/* The files of an owner; if @mm is not NULL, of those only what this one pinned. */
+/*
+ * The files of an owner; if @mm is not NULL, of those only what this one
+ * pinned.
+ */
 static void file_pins_show_paths(struct seq_file *m, struct layout_owner *owner,
 				 struct mm_struct *mm, const char *indent)
 {
@@ -40,7 +43,9 @@ static void file_pins_show_paths(struct seq_file *m, struct layout_owner *owner,
 	struct layout_cursor cursor = { };
 	unsigned int i, nr;
 
-	/* If the buffer is too small all of it is done again with a larger one. */
+	/*
+	 * If the buffer is too small all of it is done again with a larger one.
+	 */
 	while (!cursor.end && !seq_has_overflowed(m)) {
 		nr = layout_owner_paths(owner, mm, &cursor, paths,
 					ARRAY_SIZE(paths));
@@ -54,7 +59,9 @@ static void file_pins_show_paths(struct seq_file *m, struct layout_owner *owner,
 	}
 }
 
-/* What the process pinned for no open file, or for one that is closed by now. */
+/*
+ * What the process pinned for no open file, or for one that is closed by now.
+ */
 static void file_pins_show_mm(struct seq_file *m, struct mm_struct *mm)
 {
 	struct layout_owner *owner = layout_owner_get(mm);
@@ -94,7 +101,9 @@ struct file_pins_met {
 	struct xarray rings;
 };
 
-/* Note a file that was met, maybe before. The reference to it goes to @files. */
+/*
+ * Note a file that was met, maybe before. The reference to it goes to @files.
+ */
 static int file_pins_note(struct xarray *files, struct file *file, gfp_t gfp)
 {
 	int error = xa_insert(files, (unsigned long)file, file, gfp);
@@ -118,8 +127,9 @@ static void file_pins_forget(struct xarray *files)
  * Show a file of the process if it is an owner, and note what it is. @how the
  * process has it is NULL for the descriptor @fd. Takes the reference.
  */
-static int file_pins_meet(struct seq_file *m, struct file *file, const char *how,
-			  unsigned int fd, struct file_pins_met *met)
+static int file_pins_meet(struct seq_file *m, struct file *file,
+			  const char *how, unsigned int fd,
+			  struct file_pins_met *met)
 {
 	int error = 0;
 
@@ -279,8 +289,8 @@ static int file_pins_show_ring(struct seq_file *m, struct file *ring,
 
 /*
  * A process may have an owner as a registered file of an io_uring, and the ring
- * by descriptor, mapped, or registered with one of its threads. The rings of the
- * first two kinds are noted already.
+ * by descriptor, mapped, or registered with one of its threads. The rings of
+ * the first two kinds are noted already.
  */
 static int file_pins_show_rings(struct seq_file *m, struct task_struct *task,
 				bool whole, struct file_pins_met *met)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is registered with io_uring, for who only looks: io_uring/registered.c. */
+/*
+ * What is registered with io_uring, for who only looks: io_uring/registered.c.
+ */
 #ifndef _LINUX_IO_URING_REGISTERED_H
 #define _LINUX_IO_URING_REGISTERED_H
 

@@ -4,13 +4,15 @@
  *
  * What a file system calls:
  *	layout_setlease()	as its ->setlease(), to opt in, or from there
- *				layout_setlease_if(), if it has something to say;
+ *				layout_setlease_if(), if it has something to
+ *				say;
  *	layout_break()		before a change of the layout, with the inode
  *				lock held: refuses early, then asks the holders
  *				of breakable leases to let go;
- *	layout_pin_check()	under the invalidate lock (or whatever else keeps
- *				page faults out), before blocks move: the range
- *				it is about to take away, in bytes, inclusive;
+ *	layout_pin_check()	under the invalidate lock (or whatever else
+ *				keeps page faults out), before blocks move: the
+ *				range it is about to take away, in bytes,
+ *				inclusive;
  *	layout_exchange()	in place of layout_break() for operations that
  *				exchange blocks of files (swap, defrag); those
  *				that share them (reflink, dedupe) are asked by
@@ -80,7 +82,8 @@ static inline bool layout_pin_inode(const struct inode *inode)
  * Return: 0, or -ETXTBSY if the range meets a pin or if another process
  *	holds a live unbreakable layout lease on the file.
  */
-static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end)
+static inline int layout_pin_check(struct inode *inode, loff_t start,
+				   loff_t end)
 {
 	return layout_pin_inode(inode) ?
 		__layout_pin_check(inode, start, end) : 0;
@@ -129,8 +132,8 @@ static inline int layout_swap_check(struct inode *inode)
  * layout_pin_check() under the invalidate lock as well.
  *
  * Context: may sleep. The inode lock held, which keeps new leases out.
- * Return: 0, -ETXTBSY as layout_pin_check(), -EAGAIN if there is a lease to wait
- *	for, -ENOMEM.
+ * Return: 0, -ETXTBSY as layout_pin_check(), -EAGAIN if there is a lease to
+ *	wait for, -ENOMEM.
  */
 static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
 {
@@ -146,8 +149,8 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
  * layout_break(). Call it when nothing else can fail.
  *
  * Context: may sleep. The locks of both inodes held.
- * Return: 0; -ETXTBSY if there is a pin or an unbreakable layout lease, -EAGAIN if
- *	there is a lease to wait for, -ENOMEM.
+ * Return: 0; -ETXTBSY if there is a pin or an unbreakable layout lease, -EAGAIN
+ *	if there is a lease to wait for, -ENOMEM.
  */
 static inline int layout_exchange(struct inode *inode1, struct inode *inode2)
 {
@@ -161,8 +164,8 @@ static inline int layout_exchange(struct inode *inode1, struct inode *inode2)
  * @file_out: file that gets them
  * @remap_flags: REMAP_FILE flags
  *
- * As layout_exchange(). But to share blocks takes no more than to read a file. So
- * who could not take the lease himself does not make others lose theirs, nor
+ * As layout_exchange(). But to share blocks takes no more than to read a file.
+ * So who could not take the lease himself does not make others lose theirs, nor
  * does a copy, which can do without: a breakable lease of another process
  * refuses these as well.
  *
@@ -235,12 +238,15 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 		       pgoff_t first, pgoff_t last, struct dev_pagemap *pgmap);
 void layout_pin_drop(struct layout_pin *pin);
 
-/* fs/layout/report.c, for mm/memremap.c: say who keeps @pgmap from going away. */
+/*
+ * fs/layout/report.c, for mm/memremap.c: say who keeps @pgmap from going away.
+ */
 void layout_pin_report(struct dev_pagemap *pgmap);
 
 #else /* !CONFIG_LAYOUT_PIN */
 
-static inline int layout_pin_check(struct inode *inode, loff_t start, loff_t end)
+static inline int layout_pin_check(struct inode *inode, loff_t start,
+				   loff_t end)
 {
 	return 0;
 }

@@ -95,7 +95,10 @@ static inline struct page *layout_pmd_page(pmd_t pmd, unsigned long addr)
 	return pmd_page(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
 }
 
-/* Log2 of the pages that the DAX entry at @index covers; @none if there is none. */
+/*
+ * Log2 of the pages that the DAX entry at @index covers; @none if there is
+ * none.
+ */
 static inline unsigned int layout_entry_order(struct address_space *mapping,
 					      pgoff_t index, unsigned int none)
 {

@@ -16,7 +16,9 @@
 #include <linux/mm.h>
 #include <linux/types.h>
 
-/* As the first byte of the unit that @pos is in; a unit need be no power of 2. */
+/*
+ * As the first byte of the unit that @pos is in; a unit need be no power of 2.
+ */
 static inline loff_t layout_unit_start(loff_t pos, u64 unit)
 {
 	u64 rem;

@@ -3,12 +3,13 @@
  * Waiting for what stands against a change of the layout: breakable leases, and
  * short references to DAX pages.
  *
- * A file system finds out deep inside, with the inode locked and write access to
- * the file system held. Who waits there makes others wait: writers of the file,
- * a freeze and all who write behind it. So it notes in current->layout_wait what
- * it found, and fails with -EAGAIN. The outermost function of the system call
- * that began with layout_wait_begin() gets that answer, when all locks are
- * dropped. It waits, and makes the whole call again, with every check:
+ * A file system finds out deep inside, with the inode locked and write access
+ * to the file system held. Who waits there makes others wait: writers of the
+ * file, a freeze and all who write behind it. So it notes in
+ * current->layout_wait what it found, and fails with -EAGAIN. The outermost
+ * function of the system call that began with layout_wait_begin() gets that
+ * answer, when all locks are dropped. It waits, and makes the whole call again,
+ * with every check:
  *
  *	return layout_wait_call(false, all_of_it(...));
  *
@@ -47,7 +48,8 @@ struct layout_closed {
 
 /**
  * struct layout_wait - on the stack of a call that may change a layout
- * @inode: the file to wait for, referenced; NULL if there is nothing to wait for
+ * @inode: the file to wait for, referenced; NULL if there is nothing to wait
+ *	for
  * @page: one of its pages that is in use; NULL to wait for leases
  * @pgmap: the memory that @page is in, referenced
  * @start: first byte of the range that the call takes away
@@ -103,14 +105,15 @@ static inline void layout_wait_begin(struct layout_wait *wait, bool nonblock)
  * @error: what the call answered, negative for an errno; replaced if the wait
  *	fails
  *
- * Until the call was made again nobody is granted a layout lease on the file, so
- * a wait for leases has an end: lease-break-time.
+ * Until the call was made again nobody is granted a layout lease on the file,
+ * so a wait for leases has an end: lease-break-time.
  *
- * Context: may sleep, interruptibly; the caller holds no lock and no write access
- *	to a file system, and keeps the file by its path or an open file.
+ * Context: may sleep, interruptibly; the caller holds no lock and no write
+ *	access to a file system, and keeps the file by its path or an open file.
  * Return: true if the call is to be made again. False if @error stands:
- *	-ERESTARTSYS if a signal came, -EAGAIN if nobody waits here, or if a kernel
- *	thread, which no signal reaches, has waited ten seconds for pages.
+ *	-ERESTARTSYS if a signal came, -EAGAIN if nobody waits here, or if a
+ *	kernel thread, which no signal reaches, has waited ten seconds for
+ *	pages.
  */
 static inline bool layout_wait_again(struct layout_wait *wait, int *error)
 {

@@ -13,8 +13,8 @@
  *	call that pins, so that pins are attributed to it;
  *	vaddr_pin_owner_end() in ->release(), after its objects have gone.
  *
- * The driver serialises what it does with one object. What a pin of FS DAX memory
- * is, and its locks: mm/vaddr_pin.c and fs/layout/internal.h.
+ * The driver serialises what it does with one object. What a pin of FS DAX
+ * memory is, and its locks: mm/vaddr_pin.c and fs/layout/internal.h.
  *
  * With CONFIG_LAYOUT_PIN=n all of it compiles to what the caller did before.
  */
@@ -50,7 +50,8 @@ struct vaddr_pin {
 };
 
 /**
- * struct vaddr_pin_owner - an open file of a driver, through which pins are made
+ * struct vaddr_pin_owner - an open file of a driver, through which pins are
+ *	made
  * @file: the open file, not referenced
  * @owner: what is pinned through it; NULL until something is
  *
@@ -117,7 +118,10 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
 {
 	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
 		return -EINVAL;
-	/* Others may not pin FS DAX memory, as GUP knows, and pay for no look at it. */
+	/*
+	 * Others may not pin FS DAX memory, as GUP knows, and pay for no look
+	 * at it.
+	 */
 	if (unlikely(READ_ONCE(current->signal->layout_holder))) {
 		if (gup_flags & FOLL_WRITE)
 			vp->writable = true;
@@ -132,8 +136,8 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
  * @vp: the object's records
  *
  * Here FS DAX pages lose their references. Call it after the device was told to
- * let go of the last page, never before: a record must stand as long as a device
- * may write. If it may, the files' times move, as after a store.
+ * let go of the last page, never before: a record must stand as long as a
+ * device may write. If it may, the files' times move, as after a store.
  *
  * Context: process context, kernel threads and workqueues included; not from
  *	an interrupt, and with no transaction of a file system open. The last
@@ -198,7 +202,9 @@ static inline void vaddr_pin_owner_end(struct vaddr_pin_owner *owner)
 		__vaddr_pin_owner_end(owner);
 }
 
-/* fs/layout/report.c, for mm/memory-failure.c: say who has pinned a bad page. */
+/*
+ * fs/layout/report.c, for mm/memory-failure.c: say who has pinned a bad page.
+ */
 void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page);
 
 #else /* !CONFIG_LAYOUT_PIN */
