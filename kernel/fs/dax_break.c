@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a change of a DAX file's layout waits for those who use its pages. The
- * one loop of all file systems: each says only how to sleep without its own
+ * How a change of a DAX file's layout waits for the users of its pages. All
+ * file systems share this loop; each passes a function that sleeps without its
  * lock.
  *
- * No lock of ours. The caller holds what keeps page faults out and the file's
- * blocks as they are; its callback drops that over the sleep.
+ * No lock of ours. The caller holds the lock that keeps page faults out and the
+ * file's blocks in place. Its callback drops that lock while it sleeps.
  */
 #include <linux/dax.h>
 #include <linux/fs.h>
@@ -16,8 +16,8 @@
 #include <linux/wait_bit.h>
 
 /*
- * The device is held over the sleep: the page is looked at once more when it is
- * idle, even if somebody waits to remove the device, whom the same event wakes.
+ * Hold the device over the sleep: the condition reads the page after a wakeup,
+ * and the same wakeup may let a task that removes the device go on.
  */
 static int dax_wait_page_idle(struct inode *inode, struct page *page,
 			      loff_t start, loff_t end,
@@ -40,19 +40,19 @@ static int dax_wait_page_idle(struct inode *inode, struct page *page,
 /**
  * dax_break_layout() - wait until nobody uses pages of a part of a file
  * @inode: file, DAX or not
- * @start: first byte of what the caller takes away
+ * @start: first byte of the range that the caller takes away
  * @end: last byte of it; LLONG_MAX for the end of the file
  * @cb: calls schedule(), without the lock that keeps page faults out
  *
- * It never sleeps for a long-term pin: that refuses the change. Nor does it
- * sleep, with the locks that the caller has, if the call began with
- * layout_wait_begin(): then that waits, without them.
+ * Never sleeps for a long-term pin: a pin refuses the change. Nor does it sleep
+ * with the caller's locks if the system call began with layout_wait_begin():
+ * layout_wait_again() then waits without them.
  *
- * Context: the lock that keeps page faults out is held, and dropped while @cb
- *	sleeps: what the caller looked at before may have changed.
+ * Context: the caller holds the lock that keeps page faults out. @cb drops it
+ *	while it sleeps, so what the caller read before may have changed.
  * Return: 0 if no page is in use, and none will be until the lock is dropped;
- *	-ETXTBSY if a layout lease or a pin stands against it, -EAGAIN to hand
- *	on to who waits, -ERESTARTSYS if a signal came.
+ *	-ETXTBSY if a layout lease or a pin stands against the change, -EAGAIN
+ *	to pass up to layout_wait_again(), -ERESTARTSYS if a signal came.
  */
 int dax_break_layout(struct inode *inode, loff_t start, loff_t end,
 		     void (*cb)(struct inode *inode))
@@ -68,8 +68,9 @@ int dax_break_layout(struct inode *inode, loff_t start, loff_t end,
 		if (!page)
 			return 0;
 		/*
-		 * A pin is recorded before its pages are referenced, so if this
-		 * page is pinned for long, that shows by now.
+		 * A pin is recorded before its pages are referenced. So if a
+		 * long-term pin holds this page, the check finds its record
+		 * now.
 		 */
 		error = layout_pin_check(inode, start, end) ?:
 			layout_wait_page(inode, page, start, end) ?:

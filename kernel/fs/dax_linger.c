@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DAX inodes whose last user goes while a page of theirs is in use.
+ * DAX inodes that lose their last user while one of their pages is in use.
  *
  * Direct I/O, a pipe or a socket may hold a page of a DAX file longer than
- * anybody holds the file. The block must not be freed, nor the page forgotten,
- * before that ends. But whoever happens to put the last reference to the inode
- * must not wait for it: that may be a worker that others need, or the task that
+ * anybody holds the file. Until that ends the block must not be freed, nor the
+ * page forgotten. But the task that puts the last reference to the inode must
+ * not wait for it: that may be a worker that others need, or the task that
  * holds the page. So the inode lingers: it keeps a reference, and a work item
  * of its own puts that when the page is idle.
  *
- * Long-term pins hold the file, hence the inode, and do not come here.
+ * Long-term pins hold the file and so the inode, and never get here.
  *
- * Nothing maps such a file any more, so its pages only become idle: the look
- * goes on where it stopped. Should somebody find the inode by a file handle and
- * use it again, then iput() asks once more.
+ * Nothing maps such a file any more, so its pages only become idle, and each
+ * look goes on where the last one stopped. If somebody finds the inode by a
+ * file handle and uses it again, iput() looks once more.
  *
  * An inode that lingers has an active reference to its super block. So the file
- * system stays after umount -l, and is shut down by the last work item.
+ * system stays after umount -l, and the last work item shuts it down.
  *
  * Locks: dax_linger_lock protects the list. It is a leaf.
  */
@@ -34,10 +34,11 @@
  * @list: in the list of all
  * @work: looks whether the wait is over
  * @inode: the inode; one reference is ours
- * @sb: its super block; one active reference is ours, until it is only compared
+ * @sb: its super block; one active reference is ours until dax_linger_end()
+ *	puts it, after which @sb is only compared
  * @index: pages before this one are idle
  * @since: when it began, in jiffies
- * @told: the log knows
+ * @told: the log has named the inode
  * @ending: @work is at its end, and must not be queued again
  */
 struct dax_linger {
@@ -57,7 +58,7 @@ static struct workqueue_struct *dax_linger_wq;
 
 static void dax_linger_end(struct dax_linger *linger)
 {
-	/* From here on nobody queues the item again; who just did is undone. */
+	/* Nobody queues the item from here on: cancel what was queued. */
 	spin_lock(&dax_linger_lock);
 	linger->ending = true;
 	spin_unlock(&dax_linger_lock);
@@ -74,8 +75,8 @@ static void dax_linger_end(struct dax_linger *linger)
 }
 
 /*
- * Looked at now and then rather than woken up by the page: nobody is in a
- * hurry, and to sleep on a page would need its device to stay.
+ * Poll, rather than sleep on the page: nobody is in a hurry, and a sleeper
+ * would have to keep the page's device.
  */
 static void dax_linger_work(struct work_struct *work)
 {
@@ -85,7 +86,7 @@ static void dax_linger_work(struct work_struct *work)
 	bool late = time_after(jiffies, linger->since + 10 * HZ);
 	bool busy = dax_mapping_busy(inode->i_mapping, &linger->index);
 
-	/* Eviction starts a transaction: a frozen file system would keep us. */
+	/* Eviction starts a transaction, and would wait for a thaw. */
 	if (!busy && inode->i_sb->s_writers.frozen == SB_UNFROZEN) {
 		dax_linger_end(linger);
 		return;
@@ -100,8 +101,8 @@ static void dax_linger_work(struct work_struct *work)
 }
 
 /*
- * Memory for an inode that has a page in use, and the reference to its super
- * block. NULL if the super block is being shut down: nothing can be kept then.
+ * Allocate for an inode that has a page in use, and reference its super block.
+ * NULL if the super block is being shut down: no inode can be kept then.
  */
 static struct dax_linger *dax_linger_alloc(struct inode *inode, pgoff_t index)
 {
@@ -109,7 +110,7 @@ static struct dax_linger *dax_linger_alloc(struct inode *inode, pgoff_t index)
 
 	if (!atomic_inc_not_zero(&inode->i_sb->s_active))
 		return NULL;
-	/* Small, and there is nobody to tell that it failed. */
+	/* Small, and no caller can fail. */
 	linger = kzalloc(sizeof(*linger), GFP_NOFS | __GFP_NOFAIL);
 	INIT_DELAYED_WORK(&linger->work, dax_linger_work);
 	linger->inode = inode;
@@ -119,7 +120,7 @@ static struct dax_linger *dax_linger_alloc(struct inode *inode, pgoff_t index)
 	return linger;
 }
 
-/* A reference to the inode is handed over. */
+/* Takes over a reference to the inode. */
 static void dax_linger_start(struct dax_linger *linger)
 {
 	spin_lock(&dax_linger_lock);
@@ -133,11 +134,11 @@ static void dax_linger_start(struct dax_linger *linger)
  *	in use
  * @inode: DAX inode without a reference
  *
- * Others who look for the inode meanwhile wait for the end of the scan, as they
+ * Tasks that look for the inode meanwhile wait for the end of the scan, as they
  * would wait for the eviction.
  *
- * Context: i_lock held; dropped and taken again. May sleep, but not for
- *	anybody's page.
+ * Context: i_lock held; dropped and taken again. May sleep, but never for a
+ *	page.
  * Return: true if the inode stays: it has a reference again.
  */
 bool __dax_linger_inode(struct inode *inode)
@@ -157,9 +158,7 @@ bool __dax_linger_inode(struct inode *inode)
 	if (!linger)
 		return false;
 	atomic_inc(&inode->i_count);
-	/*
-	 * As in unlock_new_inode(): who waits for I_WILL_FREE waits for this.
-	 */
+	/* As in unlock_new_inode(): I_WILL_FREE makes tasks wait for this. */
 	smp_mb();
 	inode_wake_up_bit(inode, __I_NEW);
 	dax_linger_start(linger);
@@ -177,8 +176,8 @@ static void dax_linger_one(struct inode *inode, pgoff_t index)
 }
 
 /*
- * Is a page of any cached DAX inode in use? With @keep look at all, and let
- * each that has one linger.
+ * Is a page of any cached DAX inode in use? With @keep look at all inodes, and
+ * let each one that has a page in use linger.
  */
 static bool dax_super_busy(struct super_block *sb, bool keep)
 {
@@ -220,10 +219,10 @@ static bool dax_super_busy(struct super_block *sb, bool keep)
 
 /**
  * dax_linger_super() - keep the inodes whose pages are in use
- * @sb: super block whose cached inodes are about to be evicted: its device
- *	goes, or its last active reference
+ * @sb: super block whose cached inodes are about to be evicted, because its
+ *	device or its last active reference goes
  *
- * Context: s_umount held; may sleep, but not for anybody's page.
+ * Context: s_umount held; may sleep, but never for a page.
  */
 void dax_linger_super(struct super_block *sb)
 {
@@ -242,7 +241,7 @@ static int dax_linger_count(struct super_block *sb)
 	return count;
 }
 
-/* The wait of some may be over, and the next look only due. */
+/* Some pages may be idle already: look at once, and wait up to a second. */
 static bool dax_linger_hurry(struct super_block *sb)
 {
 	struct dax_linger *linger;
@@ -261,12 +260,12 @@ static bool dax_linger_hurry(struct super_block *sb)
  * dax_linger_umount() - may the last mount of a file system go?
  * @sb: its super block; the caller holds a mount of it
  *
- * A snapshot: a page may come into use behind it. Then the mount goes, and the
- * file system when the page is idle, as after umount -l.
+ * A snapshot: a page may come into use after the look. Then the mount goes, and
+ * the file system goes when the page is idle, as after umount -l.
  *
  * Context: may sleep, for a second at most.
- * Return: 0, also if there are other mounts of @sb, or -EBUSY if a page of a
- *	file is in use.
+ * Return: 0 if @sb has other mounts or no page of a file is in use, else
+ *	-EBUSY.
  */
 int dax_linger_umount(struct super_block *sb)
 {
@@ -281,7 +280,7 @@ int dax_linger_umount(struct super_block *sb)
 
 static int __init dax_linger_init(void)
 {
-	/* Unbound: an item that evicts a large file may take its time. */
+	/* Unbound: an item that evicts a large file may run for long. */
 	dax_linger_wq = alloc_workqueue("dax_linger", WQ_UNBOUND, 0);
 	return dax_linger_wq ? 0 : -ENOMEM;
 }

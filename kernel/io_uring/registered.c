@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a ring and a thread have registered, for who only looks: a registered
- * file may be the only way in which a process has it.
+ * Look at what a ring and a thread have registered: a process may have a file
+ * in no other way than as a registered one.
  *
- * No lock. Who uses a ring may keep its lock for as long as he likes, by what
- * he makes of a page fault under it. Tables are freed after a grace period of
- * RCU, and a table of files has its size with it, see io_alloc_file_tables().
+ * Takes no lock: a task can keep its ring's lock for as long as it likes, by
+ * the way it serves a page fault under the lock. RCU frees tables after a grace
+ * period, and a table of files has its size with it, see
+ * io_alloc_file_tables().
  */
 #include <linux/fs.h>
 #include <linux/io_uring.h>
@@ -44,10 +45,10 @@ unsigned int io_uring_nr_files(struct file *ring)
 /**
  * io_uring_file_at() - a registered file of a ring
  * @ring: an io_uring that the caller holds
- * @index: of the file; may be any
+ * @index: of the file; may be any number
  *
- * Context: rcu_read_lock(). The file is not referenced: it may be gone, or be
- *	another one, unless it still is at this index once it is.
+ * Context: rcu_read_lock(). The file is not referenced, and may be gone or be
+ *	another one. Reference it, then check that it still is at this index.
  * Return: the file, or NULL if there is none.
  */
 struct file *io_uring_file_at(struct file *ring, unsigned int index)
@@ -64,10 +65,10 @@ struct file *io_uring_file_at(struct file *ring, unsigned int index)
  * @task: the thread
  * @index: below IO_RINGFD_REG_MAX
  *
- * A thread may have a ring in this way alone, with its descriptor closed.
+ * A thread may have a ring only in this way, with its descriptor closed.
  *
- * Context: rcu_read_lock(). The ring is not referenced: it may be gone, or be
- *	another file, unless it still is at this index once it is.
+ * Context: rcu_read_lock(). The ring is not referenced, and may be gone or be
+ *	another file. Reference it, then check that it still is at this index.
  * Return: the ring, or NULL if there is none.
  */
 struct file *io_uring_ring_at(struct task_struct *task, unsigned int index)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who uses FS DAX pages whose memmap is about to go.
+ * The users of FS DAX pages whose memmap is about to go.
  *
- * References that get_user_pages() takes on such pages are not counted in
- * pgmap->ref, and outlive mappings and even the file system. Once the pgmap is
- * dead no new one can come, and those that are there are waited for: they would
- * be put in a memmap that is gone.
+ * pgmap->ref does not count references that get_user_pages() takes on such
+ * pages. They outlive mappings and even the file system. Once the pgmap is dead
+ * no new one can come, and the removal waits for those that are there: their
+ * users would put them in a memmap that is gone.
  *
  * From then on a page no longer tells its file, since a file system does not
- * look at pages whose pgmap is dead, even when it forgets an inode. So files
- * are noted before. The notes belong to the task that removes the memory. No
- * locks, but RCU and i_lock for the name of a file.
+ * look at pages whose pgmap is dead, even when it forgets an inode. So the
+ * removal notes files before. The notes belong to the task that removes the
+ * memory. No locks, but RCU and i_lock for the name of a file.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>
@@ -22,12 +22,12 @@
 
 #include "pgmap_users.h"
 
-#define PGMAP_USERS	8	/* whose files are noted; others go without */
+#define PGMAP_USERS	8	/* pages whose files are noted */
 
 /**
  * struct pgmap_users - files of pages that were in use
  * @nr: how many are noted
- * @user: which page, and what to call its file
+ * @user: the page, and what to call its file
  */
 struct pgmap_users {
 	int nr;
@@ -37,7 +37,7 @@ struct pgmap_users {
 	} user[PGMAP_USERS];
 };
 
-/* An inode is freed by RCU, after its pages have been told. */
+/* RCU frees an inode, and only after its pages have lost it. */
 static void pgmap_name_file(struct page *page, char *name, size_t size)
 {
 	struct address_space *mapping;
@@ -73,7 +73,7 @@ static void pgmap_name_file(struct page *page, char *name, size_t size)
  *
  * Context: may sleep.
  * Return: notes, to be freed with kfree(); NULL if no page is in use, if this
- *	is other memory than that of FS DAX, or if there is no memory for notes.
+ *	is not the memory of FS DAX, or if there is no memory for notes.
  */
 struct pgmap_users *pgmap_users_note(struct pgmap_users *users,
 				     struct dev_pagemap *pgmap,
@@ -120,10 +120,10 @@ static const char *pgmap_users_file(const struct pgmap_users *users,
  * @first: first page frame of a range of it
  * @end: the one behind the last
  *
- * The log says at once, and every ten seconds, for which page of which file.
+ * The log says at once, and every ten seconds, which page of which file it is.
  *
- * Context: sleeps for as long as there are users. What removes persistent
- *	memory is a thread of its own, see drivers/nvdimm/unbind.c.
+ * Context: sleeps for as long as there are users. A thread of its own removes
+ *	persistent memory, see drivers/nvdimm/unbind.c.
  */
 void pgmap_users_wait(const struct pgmap_users *users,
 		      struct dev_pagemap *pgmap, unsigned long first,

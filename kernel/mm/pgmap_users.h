@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Who uses FS DAX pages whose memmap is about to go: for mm/memremap.c. */
+/* For mm/memremap.c: the users of FS DAX pages whose memmap is about to go. */
 #ifndef _MM_PGMAP_USERS_H
 #define _MM_PGMAP_USERS_H
 

@@ -2,24 +2,23 @@
 /*
  * Long-term pins of user addresses on behalf of an owner.
  *
- * For memory that is not FS DAX this is pin_user_pages_fast(). FS DAX pages
- * are blocks of a file: they are pinned only under a layout lease, and a record
- * of the range keeps the file system from moving them. So a process that never
- * asked for an unbreakable one goes to GUP at once, and only one that did pays
- * for a look at the mapping first.
+ * For memory that is not FS DAX this is pin_user_pages_fast(). FS DAX pages are
+ * blocks of a file: they are pinned only under a layout lease, and a record of
+ * the range keeps the file system from moving them. So a process that never
+ * asked for an unbreakable lease goes to GUP at once, and only one that did
+ * pays for a look at the mapping first.
  *
- * GUP goes on refusing long-term pins of FS DAX pages, to everybody. Here they
- * are found by a walk of the page tables, and the record has one reference to
- * each entry of the mapping, on the first page of it: the entry is what the
- * file system looks at, and one for each of its 512 pages would cost as many
- * atomic operations and say no more.
+ * GUP still refuses long-term pins of FS DAX pages, to everybody. Here a walk
+ * of the page tables finds them, and the record has one reference to each entry
+ * of the mapping, on the first page of it. The file system looks at entries: a
+ * reference to each of 512 pages would cost 512 atomic operations and say no
+ * more.
  *
  * mmap_lock is held for reading over the check of the mapping, the record and
  * the references, so the mapping cannot change in between. The record comes
  * first: a truncate that sees the entry busy then always sees why. References
- * are taken under the page table lock, where the entry is still mapped:
- * whoever takes it from the file unmaps it before. Locks further down:
- * fs/layout/internal.h.
+ * are taken under the page table lock, while the entry is mapped: a task that
+ * takes it from the file unmaps it before. Inner locks: fs/layout/internal.h.
  */
 #include <linux/dax.h>
 #include <linux/error-injection.h>
@@ -49,9 +48,10 @@ struct vaddr_walk {
 };
 
 /*
- * The device that a page is on, referenced until the last unpin: unbinding it
- * waits for that. NULL if it is being removed: the page must not be looked at
- * then. May be failed by request, since that is hard to time.
+ * Get the device that a page is on. The reference stays until the last unpin,
+ * and an unbind waits for that. NULL if the device is being removed: then
+ * nobody may look at the page. Error injection can fail this, since a removal
+ * is hard to time.
  */
 static noinline struct dev_pagemap *vaddr_pin_pgmap(struct page *page)
 {
@@ -62,14 +62,14 @@ ALLOW_ERROR_INJECTION(vaddr_pin_pgmap, NULL);
 /*
  * Reference the entry of the mapping, of 1 << @order pages, that has @page at
  * @index of the file, unless the page before was in it. @page is NULL where
- * nothing is mapped for writing. A file system that is shut down leaves its
- * pages mapped when their device goes: so the device comes first.
+ * nothing is mapped for writing. The reference to the device comes first: a
+ * file system that is shut down leaves its pages mapped when their device goes.
  *
  * One device may end and another begin inside a file (device mapper): a record
  * holds one device's memory, so the walk ends there.
  *
  * Return: 0, 1 to end the walk before this page, -ENXIO if its device goes, or
- *	-ENOMEM if there are as many references as can be counted.
+ *	-ENOMEM if the count of references is full.
  */
 static int vaddr_pin_entry(struct vaddr_walk *walk, struct page *page,
 			   pgoff_t index, unsigned int order)
@@ -113,8 +113,8 @@ static int vaddr_pin_huge(struct vaddr_walk *walk, struct page *page,
 
 /*
  * A table of small pages, locked. Entries of the file may be larger than the
- * pages that map them; they do not change while mapped, and those of the size
- * of a PMD start at multiples of it: so ask once for each.
+ * pages that map them. They do not change while mapped, and those of the size
+ * of a PMD start at multiples of it: so one look for each PMD is enough.
  */
 static int vaddr_pin_table(struct vaddr_walk *walk, pte_t *pte,
 			   struct vm_area_struct *vma, unsigned long addr,
@@ -140,9 +140,7 @@ static int vaddr_pin_table(struct vaddr_walk *walk, pte_t *pte,
 	return 0;
 }
 
-/*
- * Return: 0 to go on, 1 at a page that is not mapped for writing, or an errno.
- */
+/* Return: 0 to go on, 1 at a page not mapped for writing, or an errno. */
 static int vaddr_pin_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 			 struct mm_walk *mm_walk)
 {
@@ -163,7 +161,7 @@ static int vaddr_pin_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
 	pte = pte_offset_map_lock(mm_walk->mm, pmd, addr, &ptl);
 	if (!pte)
 		return 1;
-	__acquire(ptl);	/* for sparse, which does not see it in there */
+	__acquire(ptl);	/* sparse does not see it in there */
 	stop = vaddr_pin_table(walk, pte, vma, addr, end);
 	pte_unmap_unlock(pte, ptl);
 	return stop;
@@ -182,11 +180,11 @@ static const struct mm_walk_ops vaddr_pin_ops = {
 };
 
 /*
- * Reference what is mapped, of a range whose record is in place. Always for
- * writing, also where the device only reads: a write fault allocates the block,
- * converts it and unshares it, and never maps the zero page.
+ * Reference the mapped pages of a range whose record is in place. They have to
+ * be mapped for writing, even if the device only reads: a write fault allocates
+ * the block, converts it and unshares it, and never maps the zero page.
  *
- * Return: number of pages, -EAGAIN if the first is not mapped, or a reason.
+ * Return: number of pages, -EAGAIN if the first is not mapped, or an errno.
  */
 static int vaddr_pin_mapped(struct vaddr_pin *vp, struct layout_pin *pin,
 			    struct vm_area_struct *vma, unsigned long start,
@@ -208,8 +206,8 @@ static int vaddr_pin_mapped(struct vaddr_pin *vp, struct layout_pin *pin,
 }
 
 /*
- * Pin at most @nr pages, which becomes what of them is in the mapping at
- * @start. mmap_lock is held for reading. Return: as vaddr_pin_mapped().
+ * Pin up to *@nr pages, after reducing *@nr to what the mapping at @start
+ * covers. mmap_lock is held for reading. Return: as vaddr_pin_mapped().
  */
 static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 			 unsigned int gup_flags, struct page **pages)
@@ -227,9 +225,7 @@ static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 			     first + *nr - 1);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
-	/*
-	 * Not before: without a lease one errno, whatever the mapping allows.
-	 */
+	/* After the lease: without one the errno is always -EOPNOTSUPP. */
 	if (!arch_vma_access_permitted(vma, true, false, false)) {
 		layout_pin_drop(pin);
 		return -EFAULT;
@@ -238,8 +234,8 @@ static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 }
 
 /*
- * Fault pages in for writing. The first is asked for by itself, for the errno;
- * the others as far as it goes, since what is missing has its turn. No record
+ * Fault pages in for writing. The first one is faulted in by itself, for the
+ * errno. The others may fail, since the missing ones have their turn. No record
  * stands meanwhile: a fault waits for a truncate that is under way.
  */
 static int vaddr_pin_fault(unsigned long start, int nr)
@@ -274,15 +270,15 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 			return ret;
 		/*
 		 * To fault all of them in takes long. An fsync by another task
-		 * meanwhile takes the first one's permission to write away: if
-		 * that came first once, pin each as soon as it is faulted in.
+		 * meanwhile may write-protect the first page. If that happened
+		 * once, pin each page as soon as it is faulted in.
 		 */
 		vp->one_by_one |= again;
 		again = true;
 		ret = vaddr_pin_fault(start, vp->one_by_one ? 1 : nr);
 		if (ret)
 			return ret;
-		/* As GUP does, or one thread could keep another here. */
+		/* As GUP does, or another thread could keep this one here. */
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -297,7 +293,7 @@ int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 	int ret;
 
 	ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
-	/* What is FS DAX and refused there is refused here, too. */
+	/* GUP refuses FS DAX memory again here. */
 	if (ret == -EOPNOTSUPP)
 		ret = pin_user_pages_fast(start, nr_pages, gup_flags, pages);
 	return ret;
@@ -310,8 +306,8 @@ EXPORT_SYMBOL_GPL(__vaddr_pin_user_pages_fast);
  * @npages: number of pages, all of one device or none
  * @make_dirty: whether the device wrote
  *
- * unpin_user_page_range_dirty_lock(), but for FS DAX pages, whose references
- * and whose dirtiness belong to the record: they go in vaddr_unpin_done().
+ * unpin_user_page_range_dirty_lock(), except for FS DAX pages: their references
+ * and their dirtiness belong to the record, and go in vaddr_unpin_done().
  *
  * Context: may sleep.
  */

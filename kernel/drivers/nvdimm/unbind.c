@@ -2,14 +2,15 @@
 /*
  * The files "bind" and "unbind" of the drivers of persistent memory.
  *
- * To take a device away waits for all who use its pages, and they may take
- * hours: long-term pins do. From the middle of it there is no way back, since
- * the driver core frees what the pages need as soon as it returns. So a thread
- * does it, and who asked for it waits for the thread and can be killed. It goes
- * on then.
+ * Removing a device waits for all users of its pages, and long-term pins may
+ * keep them for hours. A removal cannot stop half-way, since the driver core
+ * frees what the pages need as soon as the wait returns. So a thread removes
+ * the device, and the task that wrote to "unbind" waits for the thread. That
+ * task can be killed; the removal goes on.
  *
- * struct nd_unbind belongs to the thread and to the one who waits, whoever is
- * last. No lock is held while either sleeps, but what the driver core takes.
+ * struct nd_unbind belongs to the thread and to the task that waits; the last
+ * of them frees it. Neither holds a lock while it sleeps, except those that the
+ * driver core takes.
  */
 #include <linux/completion.h>
 #include <linux/device.h>
@@ -46,7 +47,7 @@ static int nd_unbind_thread(void *data)
 	return 0;
 }
 
-/* Takes over the reference to the device. */
+/* Takes over the caller's reference to the device. */
 static int nd_unbind(struct device *dev)
 {
 	struct nd_unbind *job = kzalloc(sizeof(*job), GFP_KERNEL);
@@ -89,7 +90,7 @@ static ssize_t unbind_store(struct device_driver *drv, const char *buf,
 	return error ?: count;
 }
 
-/* What a removal locks is no lock of this file. */
+/* lockdep ignores this file: a removal takes no lock of it. */
 static struct driver_attribute driver_attr_unbind =
 	__ATTR_IGNORE_LOCKDEP(unbind, 0200, NULL, unbind_store);
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What file systems and the VFS ask before blocks of a file move: may they, and
- * who has to let go first.
+ * What file systems and the VFS ask before blocks of a file move: may the
+ * blocks move, and which holders have to let go first.
  *
  * The answer is on the inode's list of leases and in its tree of records, both
- * under flc_lock, see internal.h. Without either it costs a load or
- * two: the inline functions of linux/layout_pin.h.
+ * under flc_lock, see internal.h. For an inode that never had a layout lease
+ * the inline functions of linux/layout_pin.h answer with a load or two.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -20,7 +20,7 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/layout_pin.h>
 
-/* Is there an unbreakable lease that stands against @caller, on any range? */
+/* Does a live unbreakable lease stand against @caller, whatever the range? */
 static bool layout_lease_stands(struct file_lock_context *ctx,
 				struct pid *caller)
 {
@@ -55,13 +55,13 @@ int __layout_pin_check(struct inode *inode, loff_t start, loff_t end)
 }
 EXPORT_SYMBOL_GPL(__layout_pin_check);
 
-/* Is there any pin, or any unbreakable lease, the caller's own too? */
+/* Is there any pin or any live unbreakable lease, even the caller's own? */
 static int layout_pin_check_all(struct inode *inode)
 {
 	struct file_lock_context *ctx = locks_inode_context(inode);
 	bool busy;
 
-	/* No process is NULL: every live lease stands, the caller's own too. */
+	/* No holder is NULL: every live lease stands, even the caller's own. */
 	spin_lock(&ctx->flc_lock);
 	busy = layout_range_pinned(ctx->flc_layout, 0, ULONG_MAX) ||
 		layout_lease_stands(ctx, NULL);
@@ -90,9 +90,9 @@ EXPORT_SYMBOL_GPL(__layout_in_use);
 /**
  * layout_break_leases() - ask the holders of breakable leases to let go
  * @inode: file that had a layout lease
- * @wait: wait until they did, at most lease-break-time
+ * @wait: wait until they have, at most lease-break-time
  *
- * Return: 0, -EWOULDBLOCK if !@wait and some have not yet, -ERESTARTSYS,
+ * Return: 0, -EWOULDBLOCK if !@wait and some have not let go yet, -ERESTARTSYS,
  *	-ENOMEM.
  */
 int layout_break_leases(struct inode *inode, bool wait)
@@ -114,7 +114,7 @@ int __layout_break(struct inode *inode, loff_t start, loff_t end)
 }
 EXPORT_SYMBOL_GPL(__layout_break);
 
-/* Is there a breakable lease of another process? */
+/* Does another process hold a breakable lease? */
 static bool layout_lease_of_others(struct inode *inode)
 {
 	struct file_lock_context *ctx = locks_inode_context(inode);
@@ -128,10 +128,7 @@ static bool layout_lease_of_others(struct inode *inode)
 	return found;
 }
 
-/*
- * May blocks of this file be shared or exchanged, and may @ask others to let
- * go?
- */
+/* May this file share or exchange blocks? With @ask, holders can be asked. */
 static int layout_share_check(struct inode *inode, bool ask)
 {
 	if (!layout_pin_inode(inode))
@@ -140,9 +137,7 @@ static int layout_share_check(struct inode *inode, bool ask)
 		(!ask && layout_lease_of_others(inode) ? -ETXTBSY : 0);
 }
 
-/*
- * Looks at both files before it asks anybody, so that nobody is asked in vain.
- */
+/* Check both files before asking any holder, so that none is asked in vain. */
 static int layout_share(struct inode *inode1, bool ask1,
 			struct inode *inode2, bool ask2)
 {
@@ -168,10 +163,7 @@ static bool layout_may_ask(struct file *filp)
 	vfsuid_t vfsuid = i_uid_into_vfsuid(file_mnt_idmap(filp),
 					    file_inode(filp));
 
-	/*
-	 * Mostly there is no lease to ask for: this is no use of the
-	 * capability.
-	 */
+	/* Usually there is no lease, and CAP_LEASE is not used: no audit. */
 	return vfsuid_eq_kuid(vfsuid, current_fsuid()) ||
 		ns_capable_noaudit(&init_user_ns, CAP_LEASE);
 }

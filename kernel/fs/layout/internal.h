@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of fs/layout/ and fs/proc/file_pins.c share: lease.c (the
- * kinds, and who may hold what), check.c (may blocks move), record.c (what is
- * pinned), owner.c (for whom), wait.c (who waits), report.c and table.c (what
- * is told).
+ * What the files of fs/layout/ and fs/proc/file_pins.c share: lease.c (which
+ * leases may stand at once), check.c (whether blocks may move), record.c (what
+ * is pinned), owner.c (for whom), wait.c (how a change waits), report.c (what
+ * the log says) and table.c (what debugfs shows).
  *
  * Locks:
  *	i_rwsem of the inode
- *		shared while a lease is granted, so that none comes in while a
- *		change of the layout is under way. Dropping a lease does not
- *		take it, or nobody could let go of what a change waits for.
+ *		held shared while a lease is granted, so that none comes in
+ *		while a change of the layout is under way. Dropping a lease does
+ *		not take it, or no holder could let go of a lease that a change
+ *		waits for.
  *	flc_lock of the inode (file_lock_context)
- *		the list of leases, struct layout_lease, struct layout_ctx with
- *		its records and its links, and all that is in a record. The same
- *		lock as the lease list, so that "drop the lease" and "pin under
- *		it" are ordered without a second one. The only one that a pin
- *		and an unpin take.
+ *		protects the list of leases, struct layout_lease, struct
+ *		layout_ctx with its records and its links, and all that is in a
+ *		record. It is the lock of the lease list, and so it also orders
+ *		"drop the lease" and "pin under it". A pin and an unpin take no
+ *		other lock of these, unless they make or end a link.
  *	layout_owner.lock
- *		the owner's tree of links
+ *		protects the owner's tree of links
  *	layout_owners_lock (global)
- *		which owners there are; taken when one comes or goes
+ *		protects the tree, the hash and the list of owners; taken when
+ *		an owner comes or goes, and by readers that walk all owners
  *	layout_closed_lock (global)
- *		the files that a change of the layout waits for, see wait.c;
- *		empty list, no lock
+ *		protects the list of files that changes of the layout wait for,
+ *		see wait.c; not taken while the list is empty
  *
  * Order: mmap_lock (read) -> flc_lock,
  * i_rwsem -> invalidate_lock -> file_rwsem -> flc_lock -> layout_closed_lock,
@@ -45,9 +47,10 @@
 /**
  * struct layout_ctx - pins of one inode; hangs off its file_lock_context
  * @pins: records, by page offset
- * @links: who has this file pinned, or had, by owner
- * @nr_writable: records of memory that a device may write
- * @changes: of @pins, so that a reader knows whether a record is still there
+ * @links: one for each owner that pins this file, or did
+ * @nr_writable: number of records of memory that a device may write
+ * @changes: counts changes of @pins; tells a reader whether its record is still
+ *	there
  */
 struct layout_ctx {
 	struct rb_root_cached pins;
@@ -60,12 +63,13 @@ struct layout_ctx {
  * struct layout_lease - what a lease taken by fcntl(2) has beyond file_lease
  * @fl: the lease
  * @flctx: lock context of the inode; set when the lease was granted
- * @ctx: to become flctx->flc_layout, unless that is there; else NULL
+ * @ctx: preallocated; becomes flctx->flc_layout if the inode has none, then
+ *	NULL
  * @holder: the process that may pin; compared by pointer, never by number
- * @want: kind asked for by a second F_SETLEASE, for ->lm_change()
- * @nr_pins: records made under this lease. While there are any, the lease
- *	has one reference to its open file: that is what keeps it when the last
- *	descriptor and the last mapping are gone (a zombie lease).
+ * @want: kind that a second F_SETLEASE asks for; ->lm_change() applies it
+ * @nr_pins: number of records made under this lease. While there are any, the
+ *	lease holds one reference to its open file. That keeps the file when the
+ *	last descriptor and the last mapping are gone (a zombie lease).
  */
 struct layout_lease {
 	struct file_lease *fl;
@@ -77,23 +81,23 @@ struct layout_lease {
 };
 
 /**
- * struct layout_owner - for whom pins were made
- * @node: in the hash of keys, until the open file is closed
+ * struct layout_owner - the open file or the mm for which pins were made
+ * @node: in the hash of keys, until the owner ends or retires
  * @key: struct file, without a reference, or struct mm_struct, grabbed; NULL
- *	once the driver said that the open file ends
+ *	once the driver has said that the open file ends
  * @is_mm: true if @key is an mm
- * @retired: nothing finds it any more
- * @number: of this owner and no other since boot
+ * @retired: no lookup finds it any more, and it gets no link
+ * @number: unique since boot
  * @all: in the tree of all owners, by number
- * @closed: in the list of those that ended while pins were left
+ * @closed: in the list of owners that ended while pins were left
  * @lock: protects @links
- * @links: files that it pins, or pinned, by number
+ * @links: one for each file that it pins or pinned, by number
  * @refs: one while it is not retired, one for each link
  * @rcu: the hash is searched without a lock
  *
- * An open file is not referenced: pin -> uverbs file -> region -> pin would be
- * a cycle that no close could end. The driver says when it ends, before its
- * memory can be another file.
+ * The owner does not reference its open file: pin -> uverbs file -> region ->
+ * pin would be a cycle that no close could end. The driver says when the open
+ * file ends, before its memory can become another file.
  */
 struct layout_owner {
 	struct hlist_node node;
@@ -112,15 +116,15 @@ struct layout_owner {
 /**
  * struct layout_link - one owner pins one file, however many times
  * @of_owner: in layout_owner.links; empty once the link has ended
- * @of_inode: in layout_ctx.links: where the owner's next pin finds the link
+ * @of_inode: in layout_ctx.links, where the owner's next pin finds the link
  * @owner: the owner, referenced
- * @inode: the file; there as long as @of_owner is not empty
+ * @inode: the file; valid while @of_owner is not empty
  * @flctx: its lock context
- * @number: greater than that of any link before: where a reader goes on
- * @refs: one while it has not ended
- * @nr_pins: records; written under flc_lock
+ * @number: greater than that of every older link; a reader goes on from it
+ * @refs: one until the link ends, more for its users
+ * @nr_pins: number of records; written under flc_lock
  * @path: a name of the file, referenced, while there are records
- * @mm: who pinned first, grabbed, while there are records
+ * @mm: the mm that pinned first, grabbed, while there are records
  */
 struct layout_link {
 	struct rb_node of_owner;
@@ -136,7 +140,7 @@ struct layout_link {
 };
 
 /**
- * struct layout_left - what the last record of a link had
+ * struct layout_left - what is to be put after the last record of a link
  * @path: to put
  * @mm: to drop; NULL if there is nothing to put
  * @link: to end, referenced, or NULL
@@ -150,16 +154,17 @@ struct layout_left {
 /**
  * struct layout_pin - record of a pinned part of a file
  * @it: first and last page offset; in layout_ctx.pins
- * @list: in vaddr_pin.records; the driver's object serialises
+ * @list: in vaddr_pin.records; the driver serialises the use of its object
  * @lease: the lease it was made under
- * @link: whom it counts for
- * @pgmap: the memory it is in, referenced once committed: keeps struct page
+ * @link: the link between its owner and its file, which counts it
+ * @pgmap: the memory it is in, referenced once committed; that keeps struct
+ *	page
  * @since: when it was made, in seconds since boot
- * @writable: a device may write, so that the times of the file are its times,
- *	too
+ * @writable: a device may write, so the times of the file have to move
  *
  * Once committed it has one page reference to each entry of the mapping in its
- * range. Stands from before the first of them until after the last.
+ * range. The record is in the tree from before the first of them is taken until
+ * after the last is put.
  */
 struct layout_pin {
 	struct interval_tree_node it;
@@ -171,12 +176,10 @@ struct layout_pin {
 	bool writable;
 };
 
-/* A million regions are to cost little: what kmalloc() rounds up to. */
+/* There may be a million records, and kmalloc() rounds up to this size. */
 static_assert(sizeof(struct layout_pin) <= 96);
 
-/*
- * The first and the last page that an entry of this order around @index covers.
- */
+/* First and last page of the entry of this order that covers @index. */
 static inline pgoff_t layout_round_down(pgoff_t index, unsigned int order)
 {
 	return index & ~((1UL << order) - 1);
@@ -187,7 +190,7 @@ static inline pgoff_t layout_round_up(pgoff_t index, unsigned int order)
 	return index | ((1UL << order) - 1);
 }
 
-/* Does any record meet these pages? Under flc_lock. */
+/* Does any record overlap these pages? Under flc_lock. */
 static inline bool layout_range_pinned(struct layout_ctx *lctx, pgoff_t first,
 				       pgoff_t last)
 {
@@ -219,10 +222,10 @@ struct layout_lease *layout_lease_find(struct inode *inode, struct pid *holder);
 void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last);
 
 /**
- * struct layout_cursor - a reader of what is pinned through an owner
+ * struct layout_cursor - the place of a reader of an owner's files
  * @after: number of the last link that was read
  * @until: number of the youngest link when reading began
- * @end: there is no more
+ * @end: nothing is left to read
  */
 struct layout_cursor {
 	u64 after;
@@ -230,7 +233,7 @@ struct layout_cursor {
 	bool end;
 };
 
-/* Paths of the files pinned through an owner, for /proc. */
+/* For /proc: the paths of the files pinned through an owner. */
 u64 layout_owner_number(void *key);
 bool layout_owner_known(void *key);
 unsigned int layout_owner_paths(struct layout_owner *owner,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * KUnit tests of layout leases and pins: every encoding of F_SETLEASE's
- * argument, who may hold what at once, the ranges that operations take away,
- * and records of pins against a bitmap. No file; the one lock is a test's own.
+ * argument, which leases may stand at once, the ranges that operations take
+ * away, and records of pins against a bitmap. No test has a file; locks are the
+ * test's own.
  */
 #include <kunit/test.h>
 #include <linux/dax.h>
@@ -142,14 +143,12 @@ static void being_broken_keeps_layout_leases_away(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&nfsd, &ours));
 	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&ours, &nfsd));
 	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&ours, &ours));
-	/* As without layout leases of processes. */
+	/* Unchanged by layout leases of processes. */
 	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&plain, &nfsd));
 	KUNIT_EXPECT_FALSE(test, layout_lease_unrelated(&nfsd, &plain));
 }
 
-/*
- * A change that waits keeps out nfsd's layouts, too, which it would not recall.
- */
+/* A change that waits keeps nfsd's layouts out: nobody would recall them. */
 static void waiting_change_keeps_layout_leases_away(struct kunit *test)
 {
 	static const unsigned int kinds[] = {
@@ -186,7 +185,7 @@ static void waiting_change_keeps_layout_leases_away(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, layout_lease_grant(&flctx, fl), 0);
 	spin_unlock(&flctx.flc_lock);
 
-	/* Nobody waits in a call that came through after all. */
+	/* A call that succeeds after all does not wait. */
 	error = 0;
 	KUNIT_EXPECT_FALSE(test, layout_wait_again(&wait, &error));
 	KUNIT_EXPECT_EQ(test, error, 0);
@@ -212,7 +211,7 @@ static void only_the_outermost_call_waits(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, layout_wait_again(&inner, &error));
 	KUNIT_EXPECT_EQ(test, error, -EAGAIN);
 	KUNIT_EXPECT_PTR_EQ(test, current->layout_wait, &outer);
-	/* And that one was told not to. */
+	/* The outer call was told not to wait. */
 	KUNIT_EXPECT_FALSE(test, layout_wait_again(&outer, &error));
 	KUNIT_EXPECT_EQ(test, error, -EAGAIN);
 	KUNIT_EXPECT_NULL(test, current->layout_wait);
@@ -231,8 +230,8 @@ static void an_eagain_of_somebody_else_stands(struct kunit *test)
 }
 
 /*
- * Records against a bitmap: what is added, trimmed, and dropped at random is
- * pinned exactly where a count for each page says so.
+ * Records against a bitmap: add, trim and drop records at random, and expect
+ * pins exactly where a count for each page says so.
  */
 #define ORACLE_PAGES	2048
 #define ORACLE_RECORDS	64
@@ -257,7 +256,7 @@ static void oracle_count(struct record_oracle *oracle, struct layout_pin *pin,
 		oracle->count[page] += by;
 }
 
-/* As layout_pin_add() and layout_pin_commit() do: rounded out, then trimmed. */
+/* Round out, then trim, as layout_pin_add() and layout_pin_commit() do. */
 static void oracle_add(struct record_oracle *oracle, struct layout_pin *pin)
 {
 	pgoff_t first = prandom_u32_state(&oracle->rnd) % ORACLE_PAGES;
@@ -325,7 +324,7 @@ static void records_are_what_a_bitmap_says(struct kunit *test)
 		oracle_step(test, oracle);
 }
 
-/* Mode by mode, what fallocate takes away, computed by hand from units. */
+/* What each mode of fallocate takes away, computed from units. */
 static void fallocate_expect(struct kunit *test, int mode, loff_t offset,
 			     loff_t len, u64 alloc_unit, bool rest)
 {
@@ -371,7 +370,7 @@ static void fallocate_ranges_cover_what_moves(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, layout_fallocate_range(FALLOC_FL_KEEP_SIZE, 0,
 							1, SZ_4K, &start,
 							&end));
-	/* Where rounding up would overflow it is the end of the file. */
+	/* Where rounding up would overflow, the range ends with the file. */
 	KUNIT_EXPECT_TRUE(test, layout_fallocate_range(modes[0], 0, LLONG_MAX,
 						       SZ_2M, &start, &end));
 	KUNIT_EXPECT_EQ(test, end, LLONG_MAX);
@@ -384,13 +383,13 @@ static void truncate_ranges_cover_what_is_freed(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4096, 4097, SZ_4K,
 						       &start));
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(0, 1, SZ_4K, &start));
-	/* The same size: what is preallocated behind it is nobody's. */
+	/* The same size: blocks preallocated behind it are nobody's. */
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(4097, 4097, SZ_4K,
 						       &start));
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(SZ_8K, SZ_8K, SZ_2M,
 						       &start));
 	KUNIT_EXPECT_FALSE(test, layout_truncate_start(0, 0, SZ_4K, &start));
-	/* Less: the page, or the unit, that the new end is in as well. */
+	/* Smaller: the page, or the unit, that has the new end goes as well. */
 	KUNIT_EXPECT_TRUE(test, layout_truncate_start(2 * PAGE_SIZE,
 						      PAGE_SIZE + 1, SZ_4K,
 						      &start));
@@ -403,7 +402,7 @@ static void truncate_ranges_cover_what_is_freed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, start, 0);
 }
 
-/* A caller that found it alive may use it until kill_dax() has waited for that. */
+/* A task that found the device alive uses it until kill_dax() has waited. */
 static void dax_device_that_goes_keeps_its_data(struct kunit *test)
 {
 	struct dax_device *dax_dev = alloc_dax(test, NULL);

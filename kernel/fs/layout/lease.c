@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Layout leases: the kinds that fcntl(2) can take, and who may hold what at
- * once.
+ * Layout leases: the kinds that fcntl(2) can take, and which of them may stand
+ * at once.
  *
  * A layout lease is an ordinary struct file_lease on the inode's list with
- * FL_LAYOUT and FL_LAYOUT_USER set, and not FL_LEASE: opens and nfsd's caches
- * do not see it. Unbreakable ones have FL_UNBREAK, and FL_EXCLUSIVE on top.
- * The breaking of leases never touches those: layout_pin_check() enforces them.
+ * FL_LAYOUT and FL_LAYOUT_USER set, and not FL_LEASE: so opens and nfsd's
+ * caches do not see it. Unbreakable leases have FL_UNBREAK, and sole ones
+ * FL_EXCLUSIVE on top. A break of leases never touches those:
+ * layout_pin_check() enforces them.
  *
- * Everything here is protected by flc_lock of the inode, see internal.h.
+ * flc_lock of the inode protects everything here, see internal.h.
  */
 #include <linux/delay.h>
 #include <linux/fcntl.h>
@@ -56,7 +57,8 @@ fs_initcall(layout_pin_sysctl_init);
  * @flags: where to put the FL_ flags
  *
  * F_RDLCK is accepted beside F_LAYOUT and means nothing; it is 0 on most
- * architectures. F_WRLCK would be a second spelling of F_EXCLUSIVE: refused.
+ * architectures. F_WRLCK is refused: it would be a second spelling of
+ * F_EXCLUSIVE.
  *
  * Return: 0, or -EINVAL for unknown bits, F_WRLCK, F_UNLCK with a kind, or a
  *	kind without F_LAYOUT.
@@ -77,12 +79,11 @@ int layout_lease_parse(int arg, int rdlck, unsigned int *flags)
 }
 
 /**
- * layout_lease_init() - make a fresh lease one of ours
+ * layout_lease_init() - make a layout lease of a fresh lease
  * @fl: lease that nobody else sees yet
  * @arg: argument of F_SETLEASE
  *
- * All that a grant can need is allocated here, since the grant itself runs
- * under flc_lock.
+ * Allocates all that the grant can need, since the grant runs under flc_lock.
  *
  * Context: may sleep.
  * Return: 0, -EINVAL as layout_lease_parse(), -ENOMEM.
@@ -138,8 +139,9 @@ bool __layout_lease_held(struct file *filp)
 }
 
 /**
- * layout_ctx_free() - the inode goes
- * @ctx: its lock context; a pin would have held the inode, so there is none
+ * layout_ctx_free() - free what layout leases keep for an inode
+ * @ctx: lock context of an inode that goes; it has no pin, since a pin holds
+ *	the inode
  */
 void layout_ctx_free(struct file_lock_context *ctx)
 {
@@ -154,9 +156,9 @@ void layout_ctx_free(struct file_lock_context *ctx)
  * layout_lease_live() - is the lease's open file still open?
  * @lease: an unbreakable lease
  *
- * The pins of a lease hold one reference together. Without any other one
- * nothing can reach the open file again: the lease is a zombie, or, without
- * pins, about to be removed by __fput().
+ * The pins of a lease together hold one reference to its open file. If that is
+ * the only one, nothing can reach the open file again: the lease is a zombie.
+ * If a lease without pins has no reference, __fput() is about to remove it.
  *
  * Context: flc_lock held.
  */
@@ -191,9 +193,9 @@ struct layout_lease *layout_lease_find(struct inode *inode, struct pid *holder)
 }
 
 /**
- * layout_lease_conflict() - who may hold what at once
+ * layout_lease_conflict() - do two leases exclude each other?
  * @held: FL_ flags of a lease that stands
- * @asked: FL_ flags of one asked for on another open file description
+ * @asked: FL_ flags of a lease asked for on another open file description
  *
  * Return: true if the second one is to be refused.
  */
@@ -209,8 +211,8 @@ bool layout_lease_conflict(unsigned int held, unsigned int asked)
 }
 
 /*
- * If this open file has a layout lease already, this is where the kind that is
- * asked for is noted for layout_lease_change().
+ * If this open file has a layout lease already, store the requested kind in it:
+ * layout_lease_change() applies it.
  */
 int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 {
@@ -226,8 +228,8 @@ int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 	if (mine && user != !!(mine->c.flc_flags & FL_LAYOUT_USER))
 		return -EINVAL;
 	/*
-	 * Also nfsd's: a break asks those that it finds when it begins, and
-	 * would wait for a newcomer that nobody asks.
+	 * This includes nfsd's leases: a break asks the holders that it finds
+	 * when it begins, and would wait for a newcomer that nobody asks.
 	 */
 	if ((fl->c.flc_flags & FL_LAYOUT) &&
 	    layout_wait_closed(file_inode(fl->c.flc_file)))
@@ -246,9 +248,7 @@ int __layout_lease_grant(struct file_lock_context *ctx, struct file_lease *fl)
 	}
 	fl->fl_layout->flctx = ctx;
 	if (!ctx->flc_layout) {
-		/*
-		 * Pairs with layout_pin_inode(), which looks without the lock.
-		 */
+		/* Pairs with the lockless read in layout_pin_inode(). */
 		smp_store_release(&ctx->flc_layout, fl->fl_layout->ctx);
 		fl->fl_layout->ctx = NULL;
 	}
@@ -267,7 +267,7 @@ static bool layout_holder_dead(struct pid *holder)
 
 	rcu_read_lock();
 	task = pid_task(holder, PIDTYPE_TGID);
-	/* Dead also if nobody has waited for it yet. */
+	/* Dead even if nobody has waited for it yet. */
 	dead = !task ||
 		(READ_ONCE(task->exit_state) && thread_group_empty(task));
 	rcu_read_unlock();
@@ -279,7 +279,7 @@ static void layout_lease_move(struct file_lease *fl, struct pid *to)
 	struct layout_lease *lease = fl->fl_layout;
 	struct pid *from = lease->holder;
 
-	/* Whom a break signals, unless F_SETOWN named somebody else. */
+	/* A break signals this process, unless F_SETOWN named another. */
 	layout_file_move_owner(fl->c.flc_file, from, to);
 
 	lease->holder = get_pid(to);
@@ -290,17 +290,17 @@ static void layout_lease_move(struct file_lease *fl, struct pid *to)
 /**
  * layout_lease_change() - ->lm_change() of layout leases
  * @fl: lease on the list
- * @arg: F_UNLCK to drop it; anything else: take over the kind and the process
- *	noted by layout_lease_grant()
+ * @arg: F_UNLCK to drop it; anything else: apply the kind that
+ *	layout_lease_grant() stored, for the calling process
  * @dispose: where a dropped lease goes
  *
- * Re-taking makes the caller the process that may pin. Not while there are pins
- * of another process that is alive: those would change hands behind its back,
- * and a caller that was told 0 could not pin.
+ * Taking the lease again makes the caller the process that may pin. That fails
+ * while another living process has pins: they would change hands behind its
+ * back. To answer 0 and leave them would not do: the caller could not pin.
  *
  * Context: flc_lock held.
- * Return: 0, -EBUSY if there are pins and the lease would become weaker or they
- *	are another, living process's, -EAGAIN if it is being broken.
+ * Return: 0, -EBUSY if there are pins and the lease would become weaker or
+ *	another living process holds it, -EAGAIN if it is being broken.
  */
 int layout_lease_change(struct file_lease *fl, int arg,
 			struct list_head *dispose)
@@ -334,7 +334,7 @@ int layout_lease_change(struct file_lease *fl, int arg,
  * @fl: lease on the list, breakable
  *
  * Context: flc_lock held.
- * Return: false: the lease goes when its holder lets go, or when time is up.
+ * Return: false: the lease stays until its holder lets go or time is up.
  */
 bool layout_lease_break(struct file_lease *fl)
 {
@@ -347,7 +347,7 @@ bool layout_lease_break(struct file_lease *fl)
  * layout_lease_own() - ->lm_breaker_owns_lease() of layout leases
  * @fl: lease on the list
  *
- * Return: true if the running process holds it: it does not break its own.
+ * Return: true if the running process holds it: no process breaks its own.
  */
 bool layout_lease_own(struct file_lease *fl)
 {
@@ -374,8 +374,8 @@ int layout_lease_type(const struct file_lease *fl)
  * @fl: a layout lease
  * @ns: namespace of the reader
  *
- * Also of a dead one, whose number may be somebody else's by now: a lease
- * that is left has to be seen.
+ * Answers even for a dead process, whose number another one may have by now: a
+ * lease that is left behind has to be seen.
  *
  * Context: flc_lock or file_rwsem held, so that the holder does not change.
  * Return: the number, or 0 if the namespace does not know the process.
@@ -387,7 +387,7 @@ pid_t layout_lease_pid(struct file_lease *fl, struct pid_namespace *ns)
 
 /**
  * layout_lease_show() - the first columns of a line of /proc/locks
- * @m: where to
+ * @m: the text
  * @fl: a layout lease
  *
  * Context: may run without flc_lock; the state is a snapshot.
@@ -413,17 +413,17 @@ static int layout_setlease_allowed(struct file *filp, bool unbreakable)
 		return -EBADF;
 	if (!layout_leases_enable)
 		return -EINVAL;
-	/* swapon(2) holds the inode lock from its own look until it is one. */
+	/* swapon(2) holds the inode lock from its check until it sets this. */
 	if (IS_SWAPFILE(file_inode(filp)))
 		return -ETXTBSY;
 	return 0;
 }
 
 /*
- * A change of the layout may have the inode lock for as long as somebody uses a
- * page, which nobody can tell. fcntl(2) never slept here, so do not queue for
- * that. But changes one after the other leave it free for a moment only: look
- * often.
+ * A change of the layout may hold the inode lock for as long as somebody uses a
+ * page, and nobody can tell how long. fcntl(2) never slept here, so do not
+ * queue for the lock. But changes that follow each other leave it free only for
+ * a moment, so try often.
  */
 static int layout_lock_shared(struct inode *inode)
 {
@@ -440,13 +440,13 @@ static int layout_lock_shared(struct inode *inode)
 }
 
 /**
- * layout_setlease_if() - for ->setlease() of a file system that has a condition
+ * layout_setlease_if() - ->setlease() of a file system with its own condition
  * @filp: open file
  * @arg: argument of F_SETLEASE
  * @flp: the lease made of it; NULL for F_UNLCK
  * @priv: passed on
  * @allowed: called with the inode lock held shared, before a layout lease is
- *	granted; its errno is the answer, 0 to go on. May be NULL.
+ *	granted: 0 to go on, or the errno to answer. May be NULL.
  *
  * Plain leases pass through, and so does F_UNLCK: letting go takes no lock that
  * a change of the layout may hold.
@@ -468,7 +468,7 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 	error = layout_setlease_allowed(filp, unbreakable);
 	if (error)
 		return error;
-	/* For good, as a hint: this process's pins look for FS DAX. */
+	/* A hint that stays: this process's pins look for FS DAX. */
 	if (unbreakable)
 		WRITE_ONCE(current->signal->layout_holder, true);
 
@@ -501,9 +501,9 @@ EXPORT_SYMBOL_GPL(layout_setlease_if);
  * Return: as generic_setlease(), and for layout leases: -EBADF if an
  *	unbreakable one is asked for through a descriptor not open for writing,
  *	-ETXTBSY for an active swap file, -EINVAL if layout leases are switched
- *	off, -EINTR if a signal comes while somebody has the inode lock, -EAGAIN
- *	if that takes long, -EAGAIN, -EBUSY and -EINVAL as layout_lease_grant()
- *	and layout_lease_change().
+ *	off, -EINTR if a signal comes while another task holds the inode lock,
+ *	-EAGAIN if that task holds it for long; -EAGAIN, -EBUSY and -EINVAL as
+ *	layout_lease_grant() and layout_lease_change().
  */
 int layout_setlease(struct file *filp, int arg, struct file_lease **flp,
 		    void **priv)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What fs/locks.c calls of layout leases, and nobody else. Plain leases pay for
- * the inline functions only. Locks: internal.h.
+ * What fs/locks.c calls of layout leases. On a file that never had one, plain
+ * leases pay for the inline functions only. Locks: internal.h.
  */
 #ifndef _FS_LAYOUT_LEASE_H
 #define _FS_LAYOUT_LEASE_H
@@ -31,9 +31,7 @@ pid_t layout_lease_pid(struct file_lease *fl, struct pid_namespace *ns);
 void layout_lease_show(struct seq_file *m, struct file_lease *fl);
 void layout_ctx_free(struct file_lock_context *ctx);
 
-/*
- * True if a break by @breaker leaves @lease alone although both are FL_LAYOUT.
- */
+/* Does a break by @breaker leave @lease alone though both are FL_LAYOUT? */
 static inline bool layout_lease_ignores(const struct file_lock_core *lease,
 					const struct file_lock_core *breaker)
 {
@@ -49,8 +47,8 @@ static inline bool layout_lease_user(const struct file_lock_core *flc)
 }
 
 /*
- * A layout lease of a process and a lease that is none of a layout have nothing
- * to do with each other: that one is being broken does not keep the other away.
+ * A layout lease of a process and a lease without FL_LAYOUT have nothing to do
+ * with each other: a break of one does not keep the other away.
  */
 static inline bool layout_lease_unrelated(const struct file_lock_core *a,
 					  const struct file_lock_core *b)
@@ -67,13 +65,13 @@ static inline bool layout_lease_arg(int arg)
 	return arg & LAYOUT_ARG_BITS;
 }
 
-/* Has this open file a layout lease? */
+/* Does this open file have a layout lease? */
 static inline bool layout_lease_held(struct file *filp)
 {
 	return layout_pin_inode(file_inode(filp)) && __layout_lease_held(filp);
 }
 
-/* The other end of layout_lease_init(), for a lease that is off every list. */
+/* Undo layout_lease_init(). The lease is on no list. */
 static inline void layout_lease_free(struct file_lease *fl)
 {
 	if (fl->fl_layout)
@@ -81,19 +79,19 @@ static inline void layout_lease_free(struct file_lease *fl)
 }
 
 /**
- * layout_lease_grant() - may this lease be had now?
+ * layout_lease_grant() - may this lease be granted now?
  * @ctx: lock context of the inode
- * @fl: the lease asked for, of whatever kind, not on the list yet
+ * @fl: the requested lease, of any kind, not on the list yet
  *
  * Context: flc_lock held.
  * Return: 0, -EINVAL if the open file has a lease of the other family (plain or
- *	layout), -EAGAIN if somebody else's lease stands against it, or while
- *	leases are being broken.
+ *	layout), -EAGAIN if another open file's lease stands against it, or
+ *	while a change of the layout waits.
  */
 static inline int layout_lease_grant(struct file_lock_context *ctx,
 				     struct file_lease *fl)
 {
-	/* Where no layout lease ever was, others have nothing to ask. */
+	/* On a file that never had a layout lease, skip the search. */
 	if (!layout_lease_user(&fl->c) && !ctx->flc_layout)
 		return 0;
 	return __layout_lease_grant(ctx, fl);

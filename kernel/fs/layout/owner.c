@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For whom pins were made: owners, which are open files of drivers or an mm,
- * and links, one for each file that an owner pins. /proc/<pid>/file_pins shows
- * these, so its cost grows with the files and not with the regions.
+ * For whom pins were made: owners and links. An owner is an open file of a
+ * driver, or an mm. It has a link for each file that it pins.
+ * /proc/<pid>/file_pins shows links, so its cost grows with the files and not
+ * with the regions.
  *
- * A driver has a struct vaddr_pin_owner in its own object. The owner here is
- * made with the first pin, and ends when the driver says so. If pins are left
- * then (a driver that frees them from a work item), their links stay, and show
- * under the mm that pinned, until the last of these pins goes. A driver that
- * names no owner pins for the mm, which is found in the hash of keys.
+ * A driver has a struct vaddr_pin_owner in its own object. The first pin makes
+ * the owner here, and the driver says when it ends. If pins are left then (a
+ * driver that frees them from a work item), their links stay, and show under
+ * the mm that pinned, until the last of these pins goes. A driver that names no
+ * owner pins for the mm, which is found in the hash of keys.
  *
  * A link stays while its owner and its file do, even if nothing is pinned: a
- * program that registered memory usually does so again. It has no path then,
- * so that the file system can be unmounted. Links of an mm do not stay, since
- * nobody says when an mm ends.
+ * program that registered memory usually does so again. It has no path then, so
+ * that the file system can be unmounted. Links of an mm go with their last pin,
+ * since nobody says when an mm ends.
  *
  * Locks, outermost first:
- *	layout_owners_lock	which owners there are, and their keys
+ *	layout_owners_lock	which owners there are, and the hash of keys
  *	owner->lock		the owner's tree of links
  *	flc_lock of the file	its tree of links, and what a link counts
  * A pin and an unpin take the last only, unless they make or end a link.
@@ -29,7 +30,7 @@
 
 #include "internal.h"
 
-/* Owners may be many: the processes of a job, each with an open device. */
+/* There may be many: the processes of a job, each with an open device. */
 #define LAYOUT_OWNER_BITS	12
 
 static DEFINE_SPINLOCK(layout_owners_lock);
@@ -37,7 +38,7 @@ static DEFINE_HASHTABLE(layout_owner_keys, LAYOUT_OWNER_BITS);
 static struct rb_root layout_owners = RB_ROOT;	/* by number */
 static LIST_HEAD(layout_closed_owners);
 
-/* The youngest's number; none is used twice. */
+/* Numbers of the youngest owner and link; none is used twice. */
 static u64 layout_owner_numbers;
 static atomic64_t layout_link_numbers;
 
@@ -68,8 +69,8 @@ void layout_owner_put(struct layout_owner *owner)
 }
 
 /**
- * layout_owner_get() - the owner that is an open file or an mm
- * @key: the open file or the mm; the caller keeps it
+ * layout_owner_get() - find the owner that is an open file or an mm
+ * @key: the open file or the mm; the caller holds it
  *
  * Return: the owner, referenced, or NULL if nothing was pinned for @key yet.
  */
@@ -92,7 +93,7 @@ static bool layout_owner_less(struct rb_node *new, const struct rb_node *node)
 }
 
 /**
- * layout_owner_next() - walk all owners, in the order in which they came
+ * layout_owner_next() - walk all owners, the oldest first
  * @after: number of the one before; 0 at first
  *
  * Return: the next owner, referenced, or NULL.
@@ -142,7 +143,7 @@ struct layout_owner *layout_owner_next_closed(u64 after)
 	return found;
 }
 
-/* The running task's owner, if it has one yet. Under RCU; it is not kept. */
+/* The running task's owner, or NULL. Under RCU; not referenced. */
 static struct layout_owner *layout_owner_current(void)
 {
 	struct vaddr_pin_owner *driver = current->pin_owner;
@@ -174,9 +175,7 @@ static void layout_owner_register(struct layout_owner *owner)
 		     (unsigned long)owner->key);
 }
 
-/*
- * The running task's owner, referenced; made if there is none. NULL: no memory.
- */
+/* Get or make the running task's owner, referenced. NULL: no memory. */
 static struct layout_owner *layout_owner_make(void)
 {
 	struct layout_owner *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
@@ -197,16 +196,13 @@ static struct layout_owner *layout_owner_make(void)
 	return owner;
 }
 
-/*
- * Does an owner that has no links go? The one of an open file stays until that
- * ends.
- */
+/* Does this owner go with its last link? An open file's stays until it ends. */
 static bool layout_owner_transient(const struct layout_owner *owner)
 {
 	return owner->is_mm || !READ_ONCE(owner->key);
 }
 
-/* An owner that may have lost its last link. */
+/* Retire an owner if it has no link. */
 static void layout_owner_retire(struct layout_owner *owner)
 {
 	bool retire;
@@ -243,7 +239,7 @@ static bool layout_link_less(struct rb_node *new, const struct rb_node *node)
 					of_inode)->owner, node) < 0;
 }
 
-/* In the tree of an owner they are in the order in which they came. */
+/* In the tree of an owner they are sorted by number, the oldest first. */
 static bool layout_link_older(struct rb_node *new, const struct rb_node *node)
 {
 	return rb_entry(new, struct layout_link, of_owner)->number <
@@ -254,8 +250,8 @@ static bool layout_link_older(struct rb_node *new, const struct rb_node *node)
  * layout_link_find() - the link between the running task's owner and a file
  * @lctx: of the file
  *
- * Context: flc_lock held, and rcu_read_lock(), so that no other owner can come
- *	to be at the same address.
+ * Context: flc_lock held, and rcu_read_lock(), so that the address of the owner
+ *	is not used again.
  * Return: the link, or NULL: then call layout_link_make().
  */
 struct layout_link *layout_link_find(struct layout_ctx *lctx)
@@ -267,7 +263,7 @@ struct layout_link *layout_link_find(struct layout_ctx *lctx)
 	return node ? rb_entry(node, struct layout_link, of_inode) : NULL;
 }
 
-/* Under owner->lock and flc_lock. False if there is one. */
+/* Under owner->lock and flc_lock. False if there is a link already. */
 static bool layout_link_add(struct layout_link *link,
 			    struct layout_owner *owner,
 			    struct file_lock_context *ctx)
@@ -289,8 +285,9 @@ static bool layout_link_add(struct layout_link *link,
  * layout_link_make() - make a link between the running task's owner and a file
  * @inode: the file, which has a struct layout_ctx
  *
- * Makes the owner as well if it has to. If somebody ends it meanwhile there is
- * no link: look for it, and come again.
+ * Makes the owner as well if there is none. If another task retires that owner
+ * meanwhile, no link is made: the caller looks for the link again, and calls
+ * again if there is none.
  *
  * Context: may sleep.
  * Return: 0 or -ENOMEM.
@@ -316,7 +313,7 @@ int layout_link_make(struct inode *inode)
 		added = layout_link_add(link, owner, ctx);
 	spin_unlock(&ctx->flc_lock);
 	spin_unlock(&owner->lock);
-	if (added)	/* our reference to the owner is the link's now */
+	if (added)	/* the link has our reference to the owner now */
 		return 0;
 	kfree(link);
 	layout_owner_put(owner);
@@ -335,13 +332,13 @@ void layout_link_put(struct layout_link *link)
 	kfree(link);
 }
 
-/* Under owner->lock: take a link off both trees, unless it is used or gone. */
+/* Take a link off both trees, unless it has pins. Under owner->lock. */
 static void layout_link_erase(struct layout_link *link)
 {
 	struct file_lock_context *ctx = link->flctx;
 	bool erase;
 
-	/* A file that goes takes its links off first: so this one is there. */
+	/* A file that goes ends its links first, so this link's file exists. */
 	if (RB_EMPTY_NODE(&link->of_owner))
 		return;
 	spin_lock(&ctx->flc_lock);
@@ -356,7 +353,7 @@ static void layout_link_erase(struct layout_link *link)
 	layout_link_put(link);
 }
 
-/* End a link that nothing is counted for, and its owner if nobody else will. */
+/* End a link without pins, and its owner if that goes with its last link. */
 static void layout_link_reap(struct layout_link *link)
 {
 	struct layout_owner *owner = link->owner;
@@ -369,9 +366,9 @@ static void layout_link_reap(struct layout_link *link)
 }
 
 /**
- * layout_link_count() - one record more
+ * layout_link_count() - count one more record
  * @link: from layout_link_find()
- * @file: open file of the lease: a name for the link
+ * @file: open file of the lease; its path becomes the link's
  *
  * Context: flc_lock held.
  */
@@ -387,9 +384,9 @@ void layout_link_count(struct layout_link *link, struct file *file)
 }
 
 /**
- * layout_link_uncount() - one record less
- * @link: as the record has it
- * @left: what is to be put after the locks, by layout_link_leave()
+ * layout_link_uncount() - count one record less
+ * @link: link of the record
+ * @left: becomes what layout_link_leave() is to put after the locks
  *
  * Context: flc_lock held.
  */
@@ -403,8 +400,9 @@ void layout_link_uncount(struct layout_link *link, struct layout_left *left)
 	left->mm = link->mm;
 	link->mm = NULL;
 	/*
-	 * An owner that ends looks at its links under this lock, after it has
-	 * lost its key: either it finds this link unused, or this sees that.
+	 * __vaddr_pin_owner_end() clears the key, and then looks at each link
+	 * under this lock. So either it finds this link unused, or this
+	 * function sees that the key is gone.
 	 */
 	left->link = layout_owner_transient(link->owner) ? link : NULL;
 	if (left->link)
@@ -430,8 +428,8 @@ void layout_link_leave(struct layout_left *left)
 }
 
 /**
- * layout_links_free() - the file goes, and with it the links to it
- * @ctx: its lock context; nothing is pinned
+ * layout_links_free() - end the links of a file that goes
+ * @ctx: lock context of the file; nothing is pinned
  */
 void layout_links_free(struct file_lock_context *ctx)
 {
@@ -453,8 +451,7 @@ void layout_links_free(struct file_lock_context *ctx)
 }
 
 /**
- * layout_link_next() - walk the links of an owner, in the order in which they
- *	came
+ * layout_link_next() - walk the links of an owner, the oldest first
  * @owner: the owner
  * @after: number of the link before; 0 at first
  *
@@ -504,8 +501,7 @@ void __vaddr_pin_owner_end(struct vaddr_pin_owner *driver)
 EXPORT_SYMBOL_GPL(__vaddr_pin_owner_end);
 
 /**
- * layout_owner_number() - the number of an owner, as in the table of all
- *	records
+ * layout_owner_number() - number of an owner in the table of all records
  * @key: an open file that the caller holds
  *
  * Return: the number, or 0 if nothing is pinned through it.
@@ -538,9 +534,7 @@ bool layout_owner_known(void *key)
 	return layout_owner_number(key);
 }
 
-/*
- * Has this link a path to show, for @mm if that is not NULL? Then reference it.
- */
+/* Reference the link's path, if it has pins and, with @mm, if @mm pinned. */
 static bool layout_link_path(struct layout_link *link, struct mm_struct *mm,
 			     struct path *path)
 {
@@ -559,18 +553,18 @@ static bool layout_link_path(struct layout_link *link, struct mm_struct *mm,
 }
 
 /**
- * layout_owner_paths() - some of what is pinned through an owner
+ * layout_owner_paths() - paths of some files that are pinned through an owner
  * @owner: the owner, referenced
- * @mm: only what this one pinned, or NULL
+ * @mm: only files that this mm pinned, or NULL
  * @cursor: where to go on, all zero at first; updated
  * @paths: array for referenced paths, for layout_owner_put_paths()
- * @room: how many there may be
+ * @room: size of the array
  *
- * A process may have tens of thousands of files pinned, and links are made and
- * ended under this lock: so a reader looks at a few of them at a time. Links
- * have numbers that grow: a file that is pinned all the while is found once,
- * and what comes later is left out, or who pins again and again would keep a
- * reader for ever.
+ * An owner may pin tens of thousands of files, and links are made and ended
+ * under its lock. So one call looks at a few of them. The numbers of links
+ * grow, so a reader finds a file that stays pinned once. It leaves out links
+ * that are younger than its first call, or a task that pins again and again
+ * would keep it for ever.
  *
  * Return: number of paths; there are no more when cursor->end is set.
  */
@@ -598,9 +592,9 @@ unsigned int layout_owner_paths(struct layout_owner *owner,
 }
 
 /**
- * layout_owner_put_paths() - the other end of layout_owner_paths()
+ * layout_owner_put_paths() - put what layout_owner_paths() returned
  * @paths: the array
- * @nr: what that returned
+ * @nr: number of paths
  */
 void layout_owner_put_paths(struct path *paths, unsigned int nr)
 {

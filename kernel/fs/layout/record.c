@@ -2,13 +2,13 @@
 /*
  * Records of pinned ranges.
  *
- * A record is in the tree of its inode (what file systems ask), in the list of
- * the driver's object (what ends it), and is counted in the link between its
- * owner and its file (/proc/<pid>/file_pins), so that a reader's cost grows
- * with the files and not with the regions.
+ * A record is in the tree of its inode (which file systems ask) and in the list
+ * of the driver's object (which ends it). The link between its owner and its
+ * file counts it, so that the cost of /proc/<pid>/file_pins grows with the
+ * files and not with the regions.
  *
- * All of it is under flc_lock of the inode, see internal.h. Everything is
- * allocated before that is taken.
+ * flc_lock of the inode protects all of it but the driver's list, see
+ * internal.h. Everything is allocated before that lock is taken.
  */
 #include <linux/dax.h>
 #include <linux/file.h>
@@ -51,7 +51,7 @@ static int layout_pin_insert(struct inode *inode, struct layout_pin *pin)
 	if (!pin->link)
 		return -EAGAIN;
 	file = lease->fl->c.flc_file;
-	/* The first pin of a lease keeps its open file, if it still can. */
+	/* The first pin of a lease references its open file, if it can. */
 	if (!lease->nr_pins && !layout_file_get(file))
 		return -EOPNOTSUPP;
 
@@ -64,10 +64,10 @@ static int layout_pin_insert(struct inode *inode, struct layout_pin *pin)
 }
 
 /*
- * Round out to whole entries. One that is not there yet may come as a large
- * one: layout_pin_commit() trims the record then. Never the other way round, or
- * a truncate next to it could find the entry busy and no record that explains
- * it, and sleep.
+ * Round out to whole entries. Where there is no entry yet, a large one may
+ * come, so assume that; layout_pin_commit() trims the record then. The record
+ * must never be too small: a truncate next to it could find the entry busy but
+ * no record that explains it, and sleep.
  */
 static void layout_pin_round(struct layout_pin *pin,
 			     struct address_space *mapping, pgoff_t first,
@@ -101,7 +101,7 @@ struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 
 	if (!layout_pin_inode(inode))
 		return ERR_PTR(-EOPNOTSUPP);
-	/* Read after that: it may come at any time, and then stays. */
+	/* Read after the check: it may appear at any time, and then stays. */
 	ctx = locks_inode_context(inode);
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	if (!pin)
@@ -147,7 +147,7 @@ void layout_pin_resize(struct layout_pin *pin, pgoff_t first, pgoff_t last)
 	layout_pin_link(pin, lctx);
 }
 
-/* Drivers pin in chunks: a record that continues the one before becomes it. */
+/* Drivers pin in chunks: does this record continue the one before? */
 static bool layout_pin_continues(struct vaddr_pin *vp, struct layout_pin *pin,
 				 pgoff_t first, struct dev_pagemap *pgmap)
 {
@@ -162,7 +162,7 @@ static bool layout_pin_continues(struct vaddr_pin *vp, struct layout_pin *pin,
 		prev->it.last + 1 >= first;
 }
 
-/* Merge a record into the one before, which has references of its own. */
+/* Merge a record into the one before, which has references to the overlap. */
 static void layout_pin_merge(struct layout_pin *pin, pgoff_t first,
 			     pgoff_t last)
 {
@@ -181,15 +181,15 @@ static void layout_pin_merge(struct layout_pin *pin, pgoff_t first,
 }
 
 /**
- * layout_pin_commit() - the pages are referenced: make the record exact
+ * layout_pin_commit() - make a record exact once its pages are referenced
  * @vp: the driver's object
  * @pin: the youngest record of @vp
  * @first: first page offset really pinned
  * @last: last page offset really pinned
  * @pgmap: the memory of these pages; the caller's reference goes to the record
  *
- * The caller's references, one to each entry of the mapping, go to the record,
- * too, which is rounded out to entries. A referenced entry is not split or
+ * The record takes over the caller's references, one to each entry of the
+ * mapping, and is rounded out to entries. A referenced entry is not split or
  * replaced while the record stands, so its order is stable by now.
  *
  * Context: mmap_lock held for reading.
@@ -219,12 +219,12 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 }
 
 /**
- * layout_pin_drop() - put the references of a record, then the record
+ * layout_pin_drop() - put the references of a record, and free it
  * @pin: the record; freed. One that was not committed has no references.
  *
- * Context: process context. The lease's open file is put under flc_lock, so
- *	that nobody sees the lease without pins and with a reference too many;
- *	what follows from the last fput() is deferred to task work.
+ * Context: process context. Puts the lease's open file under flc_lock, so that
+ *	nobody sees the lease without pins and with a reference too many. The
+ *	work of the last fput() is deferred.
  */
 void layout_pin_drop(struct layout_pin *pin)
 {
@@ -252,19 +252,18 @@ void layout_pin_drop(struct layout_pin *pin)
 }
 
 /*
- * A device may have written: the times of the file and its change attribute
- * move, as after a store, or a backup would pass the file by.
+ * A device may have written: move the times of the file and its change
+ * attribute, as after a store, or a backup would pass the file by.
  *
- * This waits for no process. While a file system is being frozen, or is, there
- * is no transaction to be had until somebody thaws it, and a close must not
- * wait for that: then they move in memory, and reach the disk with the inode's
- * next change. So they do for who flushes the file inside of a transaction of
- * his own. The trylock also makes it safe where the freezer already waits for
- * us.
+ * This waits for no process. No transaction starts on a frozen file system
+ * until somebody thaws it, and a close must not wait for that. The times move
+ * in memory then, and reach the disk with the inode's next change. The same
+ * holds for a task that flushes the file inside a transaction of its own. The
+ * trylock also makes it safe where the freezer already waits for us.
  *
- * Called with locks of a driver under which user memory is copied, and from the
- * write-back of the same inode, which both may start a transaction anyway: the
- * one for a page fault, the other as ->dirty_inode() does for lazy times.
+ * Callers hold locks of a driver under which user memory is copied, or write
+ * this inode back. Both may start a transaction anyway: the first for a page
+ * fault, the second as ->dirty_inode() does for lazy times.
  */
 static void layout_pin_touch(struct inode *inode)
 {
@@ -294,9 +293,9 @@ void __layout_pin_synced(struct inode *inode)
 }
 
 /*
- * Times move before the record goes, which keeps the file open for writing and
- * the file system mounted. A region of many records, as one of a file with
- * many devices, touches the file once for each run of them.
+ * Move the times before the record goes, which keeps the file open for writing
+ * and the file system mounted. A region may have many records, as in a file
+ * with many devices: touch the file once for each run of them.
  */
 void __vaddr_unpin_done(struct vaddr_pin *vp)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the log says of pins: who keeps a device from going away, and who has
- * pinned a page that has failed.
+ * What the log says of pins: which owner keeps a device from going away, and
+ * which owners have pinned a page that has failed.
  *
- * Walks all owners and their links, each under the lock of the owner, and the
- * records of a file under its flc_lock, see internal.h. Processes are looked at
- * afterwards, without any of these.
+ * Walks all owners, their links under the lock of each, and the records of a
+ * file under its flc_lock, see internal.h. It looks at processes afterwards,
+ * without any of these.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
@@ -25,23 +25,23 @@
 
 #include "internal.h"
 
-/* Processes that a report names. */
+/* How many processes a report names. */
 #define LAYOUT_REPORT_MAX	8
 
 /**
- * struct layout_report - what is said of a device that cannot go away, or of a
- *	bad page of it
- * @work: says it
+ * struct layout_report - what the log says of a device that cannot go away, or
+ *	of its bad page
+ * @work: logs it
  * @pgmap: memory of the device; only compared
  * @page: the bad page, or NULL
- * @number: of the owner; reports go on with the next greater one
+ * @number: of the owner; the search goes on with the next greater one
  * @key: owner of a pin, as in struct layout_owner; only compared
  * @is_mm: kind of owner
  * @device: name of the file system's device
  * @file: name of a pinned file
  * @holder: process that took the lease
- * @path: where the owner's path is in @buffer, or what else it is
- * @processes: who has the owner, as numbers
+ * @path: the owner's path, in @buffer, or what to call it
+ * @processes: numbers of the processes that have the owner
  * @buffer: for the path
  */
 struct layout_report {
@@ -59,7 +59,7 @@ struct layout_report {
 	char buffer[PATH_MAX];
 };
 
-/* Does this record belong to the link, and is it of the memory? */
+/* Is this a record of the link, and in the device's memory? */
 static bool layout_report_meant(const struct layout_report *report,
 				const struct layout_pin *pin,
 				const struct layout_link *link)
@@ -84,7 +84,7 @@ static struct layout_pin *layout_report_any(const struct layout_report *report,
 	return NULL;
 }
 
-/* Find a record of the link that has the page. Under flc_lock. */
+/* Find a record of the link that covers the page. Under flc_lock. */
 static struct layout_pin *
 layout_report_of_page(const struct layout_report *report,
 		      const struct layout_link *link)
@@ -105,7 +105,7 @@ layout_report_of_page(const struct layout_report *report,
 	return NULL;
 }
 
-/* Copy what is to be said of a pin. Under owner->lock and flc_lock. */
+/* Copy what the log says of a pin. Under owner->lock and flc_lock. */
 static void layout_report_fill(struct layout_report *report,
 			       const struct layout_pin *pin)
 {
@@ -117,7 +117,7 @@ static void layout_report_fill(struct layout_report *report,
 	strscpy(report->device, pin->link->inode->i_sb->s_id);
 	snprintf(report->file, sizeof(report->file), "%pd",
 		 pin->link->path.dentry);
-	/* A driver that ends the owner takes this lock before it goes on. */
+	/* A driver that ends the owner waits for this lock: its file exists. */
 	if (owner->key && !owner->is_mm) {
 		report->path = file_path(owner->key, report->buffer,
 					 sizeof(report->buffer));
@@ -130,7 +130,7 @@ static void layout_report_fill(struct layout_report *report,
 	report->is_mm = true;
 }
 
-/* Look through the files of one owner. */
+/* Look for a pin in the files of one owner. */
 static bool layout_report_owner(struct layout_report *report,
 				struct layout_owner *owner)
 {
@@ -156,8 +156,8 @@ static bool layout_report_owner(struct layout_report *report,
 }
 
 /*
- * Find a pin in the memory, and of the page if there is one, and copy what is
- * to be said of it. Many owners may have pinned a page: then it is one of the
+ * Find a pin in the memory, of the page if there is one, and copy what the log
+ * says of it. Many owners may have pinned a page: each call finds a pin of the
  * next owner, by number.
  */
 static bool layout_report_pin(struct layout_report *report)
@@ -186,7 +186,7 @@ static bool layout_report_in_ring(struct file *ring, const void *key)
 	return found;
 }
 
-/* Is this the owner, or has it the owner as a registered file? */
+/* Is this file the owner, or a ring with the owner as a registered file? */
 static bool layout_report_by_file(struct file *file, const void *key)
 {
 	if (file == key)
@@ -213,7 +213,7 @@ static bool layout_report_by_fd(struct task_struct *thread, const void *key)
 	return found;
 }
 
-/* Somebody else may have the lock for long: do not wait. */
+/* Another task may hold mmap_lock for long: do not wait for it. */
 static bool layout_report_by_map(struct mm_struct *mm, const void *key)
 {
 	VMA_ITERATOR(vmi, mm, 0);
@@ -232,7 +232,7 @@ static bool layout_report_by_map(struct mm_struct *mm, const void *key)
 	return found;
 }
 
-/* A thread may have a ring without a descriptor. */
+/* A thread may have a registered ring and no descriptor of it. */
 static bool layout_report_by_ring(struct task_struct *process, const void *key)
 {
 	struct task_struct *thread;
@@ -255,7 +255,7 @@ static bool layout_report_by_ring(struct task_struct *process, const void *key)
 	return found;
 }
 
-/* Has a process the owner, in whichever way file_pins shows? */
+/* Does a process have the owner, in any of the ways that file_pins shows? */
 static bool layout_report_has(struct task_struct *process,
 			      const struct layout_report *report)
 {
@@ -265,11 +265,11 @@ static bool layout_report_has(struct task_struct *process,
 
 	if (process->flags & PF_KTHREAD)
 		return false;
-	/* The first thread may have ended. */
+	/* The first thread may have ended: take one that has the mm. */
 	thread = find_lock_task_mm(process);
 	if (!thread)
 		return false;
-	__acquire(&thread->alloc_lock);	/* for sparse, which does not see it */
+	__acquire(&thread->alloc_lock);	/* sparse does not see it */
 	mm = thread->mm;
 	mmget(mm);
 	get_task_struct(thread);
@@ -283,10 +283,7 @@ static bool layout_report_has(struct task_struct *process,
 	return has;
 }
 
-/*
- * The next process, referenced, from a number on that is in the initial
- * namespace.
- */
+/* Get the next process, from number *@nr on in the initial namespace. */
 static struct task_struct *layout_report_next(int *nr)
 {
 	struct task_struct *process = NULL;
@@ -306,7 +303,7 @@ static struct task_struct *layout_report_next(int *nr)
 	return process;
 }
 
-/* No lock is held from one process to the next, since there may be many. */
+/* Holds no lock from one process to the next, since there may be many. */
 static void layout_report_processes(struct layout_report *report)
 {
 	const size_t room = sizeof(report->processes);
@@ -347,15 +344,15 @@ static void layout_report_work(struct work_struct *work)
 }
 
 /**
- * layout_pin_report() - log who keeps a device from going away
+ * layout_pin_report() - log which owner keeps a device from going away
  * @pgmap: the device's memory; only compared
  *
- * Names one owner, and the processes that have it: those are what to end. Who
- * pinned may be gone, or have let go long ago.
+ * Names one owner and the processes that have it, since ending those ends the
+ * pins. The process that pinned may be gone, or have let go long ago.
  *
- * Not in the caller's context: a file that is looked at may be closed
- * meanwhile. The last reference to it is ours, then, and what follows from it
- * must not wait for task work of the caller, who waits for the owner.
+ * Runs in a work item, since another task may close a file while the report
+ * looks at it. The report then puts the last reference, and the rest of the
+ * close must not become task work of the caller, which waits for the owner.
  *
  * Context: may sleep.
  */
@@ -371,13 +368,13 @@ void layout_pin_report(struct dev_pagemap *pgmap)
 }
 
 /**
- * layout_pin_report_page() - log who has pinned a bad page
+ * layout_pin_report_page() - log which owners have pinned a bad page
  * @pgmap: the memory that it is in, referenced
  * @page: the page
  *
- * Nothing is taken from them: a device goes on with the rest of the memory, and
- * the block stays the file's. Mappers get their SIGBUS as before: call this
- * first, since it may end them, and their pins with them.
+ * Takes nothing from them: a device goes on with the rest of the memory, and
+ * the block stays the file's. Processes that map the page get their SIGBUS as
+ * before. Call this first, since that may end them, and their pins with them.
  *
  * Context: may sleep.
  */

@@ -3,10 +3,11 @@
  * The table of all records, layout_pin/pins in debugfs: one line for each, by
  * owner, file and offset.
  *
- * While lines are printed, the owner's lock and flc_lock of the file are held.
- * Between two reads they are not. A reader keeps its place by numbers of owner
- * and link, which are never used twice, and by the record, which is still there
- * if the file's records did not change; if they did, by its offset.
+ * A reader holds the owner's lock and flc_lock of the file while it prints
+ * lines, but not between two reads. It keeps its place by the numbers of owner
+ * and link, which are never used twice, and by the record. The record is still
+ * there if the file's records did not change. If they did, the reader goes on
+ * at its offset.
  */
 #include <linux/debugfs.h>
 #include <linux/fs.h>
@@ -15,15 +16,15 @@
 
 #include "internal.h"
 
-/* Records that are passed over under a lock, where many owners pin one file. */
+/* Records that a reader skips at a time, where many owners pin one file. */
 #define LAYOUT_TABLE_SCAN	1024
 
 /**
- * struct layout_table - a reader
+ * struct layout_table - the place of a reader
  * @owner: whose records come next, referenced; NULL at the end
- * @link: of which file; between reads only @number is looked at
+ * @link: of which file; not followed between reads, but found by @number
  * @number: of @link
- * @changes: of the file's records, when @pin was noted
+ * @changes: layout_ctx.changes of the file when @pin was noted
  * @pin: the next record; NULL if the file has no more
  * @start: its first page
  * @skip: records that start at that page and come before it
@@ -48,7 +49,7 @@ static struct layout_ctx *layout_table_ctx(const struct layout_table *table)
 	return table->link->flctx->flc_layout;
 }
 
-/* The first record that starts at this page or behind it. */
+/* The first record that starts at this page or after it. */
 static struct layout_pin *layout_table_from(struct layout_ctx *lctx,
 					    pgoff_t start)
 {
@@ -67,7 +68,7 @@ static struct layout_pin *layout_table_from(struct layout_ctx *lctx,
 	return found;
 }
 
-/* The record that a reader noted, or what is in its place by now. */
+/* The record that a reader noted, or the one that is in its place by now. */
 static struct layout_pin *layout_table_again(const struct layout_table *table)
 {
 	struct layout_ctx *lctx = layout_table_ctx(table);
@@ -101,7 +102,7 @@ static void layout_table_lock(struct layout_table *table)
 {
 	spin_lock(&table->owner->lock);
 	if (table->link) {
-		/* Ended links are off the tree, and so is this one's number. */
+		/* A link that ended is off the tree: none has its number. */
 		table->link = layout_link_next(table->owner, table->number - 1);
 		if (table->link && table->link->number != table->number)
 			table->link = NULL;
@@ -122,7 +123,7 @@ static void layout_table_unlock(struct layout_table *table)
 	spin_unlock(&table->owner->lock);
 }
 
-/* Go on with the next file of the owner, or leave it without one. */
+/* Go on with the next file of the owner. False if there is none. */
 static bool layout_table_next_link(struct layout_table *table)
 {
 	if (table->link)
@@ -141,8 +142,8 @@ static bool layout_table_next_link(struct layout_table *table)
 }
 
 /*
- * Find the next record of the owner. False if it has none left, or if others
- * had the locks for long enough: then *@more is set.
+ * Find the next record of the owner. False if there is none, or, with *@more
+ * set, if this reader has held the locks for long enough.
  */
 static bool layout_table_find(struct layout_table *table, bool *more)
 {
@@ -163,7 +164,7 @@ static bool layout_table_find(struct layout_table *table, bool *more)
 	return false;
 }
 
-/* Find the next record, and hold its locks. */
+/* Find the next record, and return with its locks held. */
 static void *layout_table_seek(struct layout_table *table)
 {
 	struct layout_owner *owner;
@@ -219,9 +220,7 @@ static void layout_table_stop(struct seq_file *m, void *v)
 		layout_table_unlock(v);
 }
 
-/*
- * One line: file as in /proc/locks, byte range, who pinned it when, and paths.
- */
+/* One line: file as in /proc/locks, byte range, process, time, paths. */
 static int layout_table_show(struct seq_file *m, void *v)
 {
 	struct layout_table *table = v;
@@ -234,9 +233,7 @@ static int layout_table_show(struct seq_file *m, void *v)
 		   inode->i_ino, (u64)pin->it.start << PAGE_SHIFT,
 		   (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1,
 		   pid_nr(pin->lease->holder), pin->since, owner->number);
-	/*
-	 * One that was closed with pins left is shown under the mm that pinned.
-	 */
+	/* An owner that ended with pins left shows as the mm that pinned. */
 	if (owner->key && !owner->is_mm)
 		seq_file_path(m, owner->key, " \t\n\\");
 	else

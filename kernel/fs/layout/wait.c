@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who waits for a change of the layout, and for what; linux/layout_wait.h says
- * why it is done in the outermost function of a system call.
+ * How a change of the layout waits, and for what; linux/layout_wait.h says why
+ * the outermost function of a system call waits.
  *
  * struct layout_wait belongs to the task whose current->layout_wait it is, and
- * needs no lock. The files that somebody waits for are on a list of their own,
- * under layout_closed_lock: a leaf, taken inside flc_lock.
+ * needs no lock. The files that somebody waits for are on a list of their own.
+ * layout_closed_lock protects it: a leaf, taken inside flc_lock.
  */
 #include <linux/dax.h>
 #include <linux/filelock.h>
@@ -19,13 +19,13 @@
 
 #include "internal.h"
 
-/* How long at most for one page, before the whole call looks again. */
+/* How long to wait for one page at most, before the call is made again. */
 #define LAYOUT_WAIT_PAGE	HZ
 
-/* How long a kernel thread waits for pages, which no signal reaches. */
+/* How long a kernel thread, which no signal reaches, waits for pages. */
 #define LAYOUT_WAIT_KTHREAD	(10 * HZ)
 
-/* That of threads that never wait, see layout_wait_never(). */
+/* For threads that never wait, see layout_wait_never(). */
 static struct layout_wait layout_never_waits;
 
 static DEFINE_SPINLOCK(layout_closed_lock);
@@ -33,13 +33,13 @@ static LIST_HEAD(layout_closed_files);
 
 /**
  * layout_wait_closed() - does a change of this file's layout wait?
- * @inode: file that a layout lease is asked for on
+ * @inode: file on which a layout lease is asked for
  *
- * Nobody would ask such a lease to go, since those that stood were asked
- * before.
+ * Nobody would ask the holder of such a lease to let go, since the change has
+ * asked the holders before.
  *
- * Context: flc_lock held. Who waits is on the list before it looks for leases
- *	once more, under flc_lock.
+ * Context: flc_lock held. A task that waits puts the file on the list before it
+ *	looks for leases once more, under flc_lock.
  * Return: true if no layout lease is to be granted.
  */
 bool layout_wait_closed(struct inode *inode)
@@ -57,7 +57,8 @@ bool layout_wait_closed(struct inode *inode)
 }
 
 /**
- * layout_wait_close() - grant no layout lease on a file until the call ended
+ * layout_wait_close() - grant no layout lease on a file until the call has
+ *	ended
  * @wait: of the call
  * @inode: the file
  */
@@ -72,9 +73,7 @@ void layout_wait_close(struct layout_wait *wait, struct inode *inode)
 		if (!closed->inode)
 			break;
 	}
-	/*
-	 * On an overlay a file may have been copied up meanwhile: a third one.
-	 */
+	/* An overlay may have copied a file up meanwhile: a third one. */
 	if (i == LAYOUT_WAIT_FILES)
 		return;
 	ihold(inode);
@@ -98,7 +97,7 @@ static void layout_wait_end(struct layout_wait *wait)
 	}
 }
 
-/* Who notes here, or NULL; the first that is noted is waited for first. */
+/* Where to note what to wait for, or NULL; only the first is noted. */
 static struct layout_wait *layout_wait_current(void)
 {
 	struct layout_wait *wait = current->layout_wait;
@@ -109,11 +108,11 @@ static struct layout_wait *layout_wait_current(void)
 }
 
 /**
- * layout_wait_lease() - there are leases to wait for; they were asked to go
+ * layout_wait_lease() - note that there are leases to wait for
  * @inode: the file
  *
  * Context: any lock may be held.
- * Return: -EAGAIN, for the caller to hand on.
+ * Return: -EAGAIN, for the caller to pass up.
  */
 int layout_wait_lease(struct inode *inode)
 {
@@ -128,15 +127,16 @@ int layout_wait_lease(struct inode *inode)
 }
 
 /**
- * layout_wait_page() - a page of the range is in use
+ * layout_wait_page() - note that a page of the range is in use
  * @inode: the file
  * @page: the page
  * @start: first byte of the range
  * @end: last byte of it
  *
- * Context: what keeps the page the file's is held, and any other lock may be.
- * Return: -EAGAIN, for the caller to hand on, or 0 if nobody waits further out:
- *	the caller is to wait here.
+ * Context: the caller holds the lock that keeps the page the file's, and may
+ *	hold any other.
+ * Return: -EAGAIN, for the caller to pass up, or 0 if no function further out
+ *	waits: then the caller has to wait itself.
  */
 int layout_wait_page(struct inode *inode, struct page *page, loff_t start,
 		     loff_t end)
@@ -161,10 +161,10 @@ int layout_wait_page(struct inode *inode, struct page *page, loff_t start,
 }
 
 /*
- * Nobody wakes the waiter when a long-term pin arrives, and that page will not
- * be idle for hours: so look now and then. Nor if the page goes to another
- * file, which nothing keeps it from here: so end after a while, to look again.
- * The device is held, so that the page can be looked at.
+ * Nobody wakes this task when a long-term pin arrives, and that page will not
+ * be idle for hours: so look now and then. Nor does anybody if the page goes to
+ * another file, which nothing prevents here: so end after a while, and let the
+ * call look again. wait->pgmap keeps the page readable.
  */
 static int layout_wait_idle(struct layout_wait *wait, struct inode *inode)
 {
@@ -212,7 +212,7 @@ bool __layout_wait_again(struct layout_wait *wait, int *error)
 	if (!wait->since)
 		wait->since = jiffies ?: 1;
 	if (wait->inode) {
-		/* Somebody in between may have done without, as a copy does. */
+		/* A caller in between may have done without, as a copy does. */
 		if (*error < 0) {
 			layout_wait_close(wait, wait->inode);
 			*error = layout_wait_for(wait, wait->inode);
@@ -229,8 +229,8 @@ EXPORT_SYMBOL_GPL(__layout_wait_again);
 /**
  * layout_wait_never() - this thread waits for no lease and no page
  *
- * For a server's threads, of which there are few, and which no signal reaches:
- * -EAGAIN is an answer that its clients understand.
+ * For the threads of a server: there are few of them, no signal reaches them,
+ * and -EAGAIN is an answer that the server's clients understand.
  */
 void layout_wait_never(void)
 {

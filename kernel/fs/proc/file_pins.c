@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /proc/<pid>/file_pins: the files of which a process holds pages pinned for a
- * device, by the descriptor, the mapping or the registered file of an io_uring
- * through which it holds them.
+ * /proc/<pid>/file_pins: the files whose pages a process has pinned for a
+ * device, under the descriptor, the mapping or the registered file of an
+ * io_uring through which it has them pinned.
  *
- * Only reads: paths are collected and referenced by layout_owner_paths(), some
- * at a time, and printed without a lock.
+ * Only reads: layout_owner_paths() collects and references some paths at a
+ * time, and they are printed without a lock.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
@@ -26,16 +26,13 @@
 #include "internal.h"
 #include "../layout/internal.h"
 
-/* Paths at a time: they are on the stack, and others wait for the lock. */
+/* Paths at a time: few, as they are on the stack and others want the lock. */
 #define FILE_PINS_BATCH		32
 
-/* Escaped, so that what is printed can be read back. */
+/* Escape these, so that a program can read a path back. */
 #define FILE_PINS_ESCAPE	"\n\\"
 
-/*
- * The files of an owner; if @mm is not NULL, of those only what this one
- * pinned.
- */
+/* Show the files of an owner; with @mm, only those that @mm pinned. */
 static void file_pins_show_paths(struct seq_file *m, struct layout_owner *owner,
 				 struct mm_struct *mm, const char *indent)
 {
@@ -43,9 +40,7 @@ static void file_pins_show_paths(struct seq_file *m, struct layout_owner *owner,
 	struct layout_cursor cursor = { };
 	unsigned int i, nr;
 
-	/*
-	 * If the buffer is too small all of it is done again with a larger one.
-	 */
+	/* seq_file begins again with a larger buffer if this is too small. */
 	while (!cursor.end && !seq_has_overflowed(m)) {
 		nr = layout_owner_paths(owner, mm, &cursor, paths,
 					ARRAY_SIZE(paths));
@@ -59,9 +54,7 @@ static void file_pins_show_paths(struct seq_file *m, struct layout_owner *owner,
 	}
 }
 
-/*
- * What the process pinned for no open file, or for one that is closed by now.
- */
+/* Show what @mm pinned for no open file, or for one that is closed by now. */
 static void file_pins_show_mm(struct seq_file *m, struct mm_struct *mm)
 {
 	struct layout_owner *owner = layout_owner_get(mm);
@@ -90,20 +83,18 @@ static void file_pins_show_file(struct seq_file *m, struct file *file)
 
 /**
  * struct file_pins_met - what a reader has met
- * @owners: those that it has shown
+ * @owners: owners that it has shown
  * @rings: each io_uring, which may have owners as its registered files
  *
- * By address, and referenced: without a reference it could be that of another
- * file before the reader is through.
+ * By address, and referenced: otherwise another file could get the address
+ * before the reader is through.
  */
 struct file_pins_met {
 	struct xarray owners;
 	struct xarray rings;
 };
 
-/*
- * Note a file that was met, maybe before. The reference to it goes to @files.
- */
+/* Note a file, unless it is noted already. Takes over the reference. */
 static int file_pins_note(struct xarray *files, struct file *file, gfp_t gfp)
 {
 	int error = xa_insert(files, (unsigned long)file, file, gfp);
@@ -124,8 +115,8 @@ static void file_pins_forget(struct xarray *files)
 }
 
 /*
- * Show a file of the process if it is an owner, and note what it is. @how the
- * process has it is NULL for the descriptor @fd. Takes the reference.
+ * Show a file of the process if it is an owner, and note it. @how says how the
+ * process has it; NULL means as descriptor @fd. Takes over the reference.
  */
 static int file_pins_meet(struct seq_file *m, struct file *file,
 			  const char *how, unsigned int fd,
@@ -150,7 +141,7 @@ static int file_pins_meet(struct seq_file *m, struct file *file,
 	return file_pins_note(&met->owners, file, GFP_KERNEL);
 }
 
-/* Each descriptor of an owner has its line, also two of one owner. */
+/* Each descriptor of an owner has its line, even if two have one owner. */
 static int file_pins_show_fds(struct seq_file *m, struct task_struct *task,
 			      struct file_pins_met *met)
 {
@@ -170,7 +161,7 @@ static int file_pins_show_fds(struct seq_file *m, struct task_struct *task,
 	return error;
 }
 
-/* Is it to be looked at, and was not yet? */
+/* Is this an owner or a ring that was not met yet? */
 static bool file_pins_is_new(struct file *file, struct file_pins_met *met)
 {
 	if (layout_owner_known(file) &&
@@ -181,8 +172,8 @@ static bool file_pins_is_new(struct file *file, struct file_pins_met *met)
 }
 
 /*
- * The next owner or ring that is mapped at *@addr or above, referenced, and was
- * not met yet; NULL if there is none. *@addr becomes the end of its mapping.
+ * Get the next owner or ring that is mapped at *@addr or above and was not met
+ * yet, or NULL. *@addr becomes the end of its mapping.
  */
 static struct file *file_pins_next_mapped(struct mm_struct *mm,
 					  unsigned long *addr,
@@ -206,9 +197,9 @@ static struct file *file_pins_next_mapped(struct mm_struct *mm,
 }
 
 /*
- * A driver's file may live on in a mapping of it alone, as that of an RDMA
- * context in the memory of its queues: then the process keeps what is pinned,
- * with no descriptor. Printed without mmap_lock, which a path has no need of.
+ * A mapping alone may keep a driver's file open, such as the mapped queues of
+ * an RDMA context. The process then keeps its pins without a descriptor. The
+ * file is printed without mmap_lock, since a path does not need it.
  */
 static int file_pins_show_mapped(struct seq_file *m, struct mm_struct *mm,
 				 struct file_pins_met *met)
@@ -226,7 +217,7 @@ static int file_pins_show_mapped(struct seq_file *m, struct mm_struct *mm,
 	return error;
 }
 
-/* Note the rings that a thread has without a descriptor. Under RCU. */
+/* Note the rings that a thread has registered. Under RCU. */
 static int file_pins_find_rings(struct task_struct *thread,
 				struct file_pins_met *met)
 {
@@ -246,8 +237,8 @@ static int file_pins_find_rings(struct task_struct *thread,
 }
 
 /*
- * The registered file at an index, referenced, if it is an owner that was not
- * shown yet. A look without a reference first: they may be a million.
+ * Get the registered file at an index, if it is an owner that was not shown
+ * yet. Look without a reference first: there may be a million files.
  */
 static struct file *file_pins_registered(struct file *ring, unsigned int index,
 					 struct file_pins_met *met)
@@ -268,7 +259,7 @@ static struct file *file_pins_registered(struct file *ring, unsigned int index,
 	return file;
 }
 
-/* No lock of a ring is taken, since its user may keep that for long. */
+/* Takes no lock of the ring, since its user may hold that for long. */
 static int file_pins_show_ring(struct seq_file *m, struct file *ring,
 			       struct file_pins_met *met)
 {
@@ -288,9 +279,9 @@ static int file_pins_show_ring(struct seq_file *m, struct file *ring,
 }
 
 /*
- * A process may have an owner as a registered file of an io_uring, and the ring
- * by descriptor, mapped, or registered with one of its threads. The rings of
- * the first two kinds are noted already.
+ * A process may have an owner as a registered file of an io_uring. It may have
+ * that ring by descriptor, mapped, or registered with one of its threads. The
+ * rings of the first two kinds are noted already.
  */
 static int file_pins_show_rings(struct seq_file *m, struct task_struct *task,
 				bool whole, struct file_pins_met *met)
@@ -317,8 +308,8 @@ static int file_pins_show_rings(struct seq_file *m, struct task_struct *task,
 
 /*
  * The thread to look at. The first one of a process may end before the others,
- * which have the descriptors and the memory then; whoever asks for it means the
- * process.
+ * which have the descriptors and the memory then. A reader that asks for the
+ * first one means the process.
  */
 static struct task_struct *file_pins_task(struct inode *inode)
 {
@@ -339,7 +330,7 @@ static struct task_struct *file_pins_task(struct inode *inode)
 	return task;
 }
 
-/* Of the process, that is, and not of one of its threads? */
+/* Is this the file of a process, and not of one of its threads? */
 static bool file_pins_whole(struct inode *inode)
 {
 	return pid_has_task(proc_pid(inode), PIDTYPE_TGID);
@@ -381,12 +372,12 @@ static int file_pins_show(struct seq_file *m, void *v)
 }
 
 /**
- * proc_show_pin_owner() - for fdinfo: the number of an owner
+ * proc_show_pin_owner() - show the number of an owner in fdinfo
  * @m: the text
  * @file: any open file
  *
- * With it the owner is found in the table in debugfs, where others of the same
- * path may be. Who pins nothing through a file sees no change.
+ * The number finds the owner in the table in debugfs, where others may have the
+ * same path. A file through which nothing is pinned shows none.
  */
 void proc_show_pin_owner(struct seq_file *m, struct file *file)
 {
@@ -396,7 +387,7 @@ void proc_show_pin_owner(struct seq_file *m, struct file *file)
 		seq_printf(m, "pin_owner:\t%llu\n", number);
 }
 
-/* As /proc/<pid>/fdinfo: who may look into the process, when it is opened. */
+/* As /proc/<pid>/fdinfo: may the task that opens look into the process? */
 static int file_pins_open(struct inode *inode, struct file *file)
 {
 	struct task_struct *task = file_pins_task(inode);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What is registered with io_uring, for who only looks: io_uring/registered.c.
- */
+/* Look at what is registered with io_uring: io_uring/registered.c. */
 #ifndef _LINUX_IO_URING_REGISTERED_H
 #define _LINUX_IO_URING_REGISTERED_H
 

@@ -3,9 +3,8 @@
  * Layout leases and long-term pins of FS DAX pages.
  *
  * What a file system calls:
- *	layout_setlease()	as its ->setlease(), to opt in, or from there
- *				layout_setlease_if(), if it has something to
- *				say;
+ *	layout_setlease()	as its ->setlease(), to opt in; or from there
+ *				layout_setlease_if(), if it has a condition;
  *	layout_break()		before a change of the layout, with the inode
  *				lock held: refuses early, then asks the holders
  *				of breakable leases to let go;
@@ -14,14 +13,14 @@
  *				range it is about to take away, in bytes,
  *				inclusive;
  *	layout_exchange()	in place of layout_break() for operations that
- *				exchange blocks of files (swap, defrag); those
- *				that share them (reflink, dedupe) are asked by
- *				the VFS's generic_remap_file_range_prep();
- *	layout_in_use()		before it changes a file that nobody asked it
- *				to change, in the background: then it does not;
- *	linux/layout_range.h	what range that is, for truncate and fallocate.
+ *				exchange blocks of files (swap, defrag); for
+ *				those that share them (reflink, dedupe) the
+ *				VFS asks, in generic_remap_file_range_prep();
+ *	layout_in_use()		before it changes a file in the background,
+ *				unasked: it leaves a file in use alone;
+ *	linux/layout_range.h	computes the range of truncate and fallocate.
  *
- * What waits for leases and pages, without a lock: linux/layout_wait.h.
+ * linux/layout_wait.h waits for leases and pages, without a lock.
  *
  * What a driver calls: linux/vaddr_pin.h.
  *
@@ -60,7 +59,7 @@ int __layout_remap(struct file *file_in, struct file *file_out,
 bool __layout_pin_covers(struct inode *inode, pgoff_t index, pgoff_t last);
 void __layout_pin_synced(struct inode *inode);
 
-/* True if @inode ever had a layout lease; one or two loads otherwise. */
+/* Did @inode ever have a layout lease? Costs one or two loads. */
 static inline bool layout_pin_inode(const struct inode *inode)
 {
 	const struct file_lock_context *ctx = locks_inode_context(inode);
@@ -93,8 +92,9 @@ static inline int layout_pin_check(struct inode *inode, loff_t start,
  * layout_in_use() - is there any pin, or any layout lease of a process?
  * @inode: the file
  *
- * Of whatever kind, the caller's own too. For what a file system does in the
- * background, unasked: it leaves such a file alone, and signals nobody.
+ * Counts leases of every kind, even the caller's own. For what a file system
+ * does in the background, unasked: it leaves such a file alone, and signals
+ * nobody.
  *
  * Context: the inode lock held, so that no lease is granted meanwhile. Takes
  *	flc_lock, never sleeps. Not for an inode that is on its way out.
@@ -127,7 +127,7 @@ static inline int layout_swap_check(struct inode *inode)
  *
  * Refuses first, so that a doomed change signals nobody; then signals the
  * holders of breakable leases. Does not wait for them, since they may have to
- * write before they let go: hand -EAGAIN on to whoever called
+ * write before they let go: pass -EAGAIN up to the function that called
  * layout_wait_begin(). Says nothing about pins that come later: call
  * layout_pin_check() under the invalidate lock as well.
  *
@@ -145,8 +145,9 @@ static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
  * @inode1: one of the files
  * @inode2: the other one; @inode1 again if there is none
  *
- * Of both files as a whole, the caller's own leases included. Refuses first, as
- * layout_break(). Call it when nothing else can fail.
+ * Checks both files as a whole; even the caller's own unbreakable lease
+ * refuses. Refuses before it asks holders, as layout_break() does. Call it when
+ * nothing else can fail.
  *
  * Context: may sleep. The locks of both inodes held.
  * Return: 0; -ETXTBSY if there is a pin or an unbreakable layout lease, -EAGAIN
@@ -164,12 +165,13 @@ static inline int layout_exchange(struct inode *inode1, struct inode *inode2)
  * @file_out: file that gets them
  * @remap_flags: REMAP_FILE flags
  *
- * As layout_exchange(). But to share blocks takes no more than to read a file.
- * So who could not take the lease himself does not make others lose theirs, nor
- * does a copy, which can do without: a breakable lease of another process
- * refuses these as well.
+ * As layout_exchange(), but sharing blocks takes no more rights than reading a
+ * file. So a caller that could not take the lease itself breaks no lease of
+ * others. Nor does a copy, which can do without sharing. For both a breakable
+ * lease of another process refuses as well.
  *
- * Context and return: as layout_exchange().
+ * Context: as layout_exchange().
+ * Return: as layout_exchange().
  */
 static inline int layout_remap(struct file *file_in, struct file *file_out,
 			       unsigned int remap_flags)
@@ -200,8 +202,8 @@ static inline bool layout_pin_covers(struct inode *inode, pgoff_t index,
  * layout_pin_synced() - what a device wrote so far was flushed for an fsync
  * @inode: file
  *
- * Nobody tells when a device writes, so fsync and sync move the times of a file
- * that has pages pinned for writing, as a store before would have.
+ * No device says when it writes. So fsync and sync move the times of a file
+ * that has pages pinned for writing, as a store before them would have.
  *
  * Context: write-back of the inode: may start a transaction. No spinlock.
  */
@@ -215,13 +217,13 @@ static inline void layout_pin_synced(struct inode *inode)
  * layout_wait_schedule() - sleep while pages are busy
  * @inode: their file; the inode lock is held
  *
- * For the loop in which a change of the layout waits for short references, in
- * place of schedule(). Nobody wakes the waiter when a long-term pin arrives
- * meanwhile, and that page will not be idle for hours: so look again now and
- * then, with layout_pin_check() in the condition of the wait. A file without
- * leases gets none, nor pins, while the inode lock is held.
+ * In place of schedule(), for the loop in which a change of the layout waits
+ * for short references. Nobody wakes that task when a long-term pin arrives
+ * meanwhile, and that page will not be idle for hours. So it looks again now
+ * and then, with layout_pin_check() in the condition of the wait. A file
+ * without leases gets neither leases nor pins while the inode lock is held.
  *
- * Context: the state of the task is set by the caller.
+ * Context: the caller has set the state of the task.
  */
 static inline void layout_wait_schedule(const struct inode *inode)
 {
@@ -238,9 +240,7 @@ void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 		       pgoff_t first, pgoff_t last, struct dev_pagemap *pgmap);
 void layout_pin_drop(struct layout_pin *pin);
 
-/*
- * fs/layout/report.c, for mm/memremap.c: say who keeps @pgmap from going away.
- */
+/* fs/layout/report.c, for mm/memremap.c */
 void layout_pin_report(struct dev_pagemap *pgmap);
 
 #else /* !CONFIG_LAYOUT_PIN */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The few things in which kernel versions differ for layout leases and pins.
- * Nothing else of ours may test LINUX_VERSION_CODE.
+ * The few things in which kernel versions differ for layout leases and pins. No
+ * other file of theirs may test LINUX_VERSION_CODE.
  */
 #ifndef _LINUX_LAYOUT_PIN_COMPAT_H
 #define _LINUX_LAYOUT_PIN_COMPAT_H
@@ -24,15 +24,15 @@ static inline long layout_file_refs(const struct file *file)
 	return file_count(file);
 }
 
-/* A reference, unless the last one is gone already; files are RCU freed. */
+/* Take a reference, unless the last one is gone. RCU frees files. */
 static inline bool layout_file_get(struct file *file)
 {
 	return atomic_long_inc_not_zero(&file->f_count);
 }
 
 /*
- * Who gets the signals of an open file: @to, if it was @from, or a process that
- * is there no more. What F_SETOWN chose stays, also if that is nobody.
+ * Send the signals of an open file to @to if they went to @from, or to a dead
+ * process. Keep any other owner set by F_SETOWN, even "nobody".
  */
 static inline void layout_file_move_owner(struct file *file, struct pid *from,
 					  struct pid *to)
@@ -55,7 +55,7 @@ static inline struct dev_pagemap *layout_page_pgmap(const struct page *page)
 	return page->pgmap;
 }
 
-/* FS DAX pages are pinned for long under layout leases, or not at all. */
+/* FS DAX pages are pinned for long only under layout leases. */
 static inline bool layout_page_is_fsdax(const struct page *page)
 {
 	return is_zone_device_page(page) &&
@@ -69,8 +69,8 @@ static inline bool layout_page_idle(const struct page *page)
 }
 
 /*
- * Is a page of FS DAX memory one of this file, and which? Only for comparison:
- * nothing but a pin keeps it the file's.
+ * Is a page of FS DAX memory one of this file, and at which index? Only for
+ * comparison: without a pin the page may leave the file at any time.
  */
 static inline bool layout_page_is_of(const struct page *page,
 				     const struct address_space *mapping,
@@ -95,10 +95,7 @@ static inline struct page *layout_pmd_page(pmd_t pmd, unsigned long addr)
 	return pmd_page(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
 }
 
-/*
- * Log2 of the pages that the DAX entry at @index covers; @none if there is
- * none.
- */
+/* Order of the DAX entry at @index; @none if there is no entry. */
 static inline unsigned int layout_entry_order(struct address_space *mapping,
 					      pgoff_t index, unsigned int none)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which part of a file an operation takes blocks away from.
+ * The part of a file from which an operation takes blocks away.
  *
- * A file system waits for the users of just those pages, and asks
- * layout_pin_check() about just those. Pure functions, no locks: the caller
- * holds what keeps the size of the file as it is (i_rwsem).
+ * A file system waits for the users of only those pages, and asks
+ * layout_pin_check() about only those. Pure functions, no locks: the caller
+ * keeps the size of the file stable (i_rwsem).
  */
 #ifndef _LINUX_LAYOUT_RANGE_H
 #define _LINUX_LAYOUT_RANGE_H
@@ -16,9 +16,7 @@
 #include <linux/mm.h>
 #include <linux/types.h>
 
-/*
- * As the first byte of the unit that @pos is in; a unit need be no power of 2.
- */
+/* Round @pos down to its unit, which need not be a power of 2. */
 static inline loff_t layout_unit_start(loff_t pos, u64 unit)
 {
 	u64 rem;
@@ -36,8 +34,8 @@ static inline loff_t layout_unit_start(loff_t pos, u64 unit)
  * @start: where to put the first byte
  * @end: where to put the last byte, LLONG_MAX for "to the end of the file"
  *
- * Rounded out to whole pages and units. A collapse or an insert moves all that
- * comes behind.
+ * Rounds out to whole pages and units. A collapse or an insert moves all blocks
+ * that come behind.
  *
  * Return: false if the mode takes nothing away (it allocates).
  */
@@ -65,10 +63,10 @@ static inline bool layout_fallocate_range(int mode, loff_t offset, loff_t len,
  * @unit: what the file system allocates at a time, in bytes
  * @start: where to put the first byte
  *
- * A lease covers the file up to its size. What was preallocated behind that is
- * nobody's, so to set the size that the file has already takes nothing away.
+ * A lease covers the file up to its size. Blocks preallocated behind that are
+ * nobody's, so to set the size that the file already has takes nothing away.
  *
- * Return: false if the file does not shrink: that takes nothing away.
+ * Return: false if the file does not shrink, and so loses no block.
  */
 static inline bool layout_truncate_start(loff_t old_size, loff_t new_size,
 					 u64 unit, loff_t *start)

@@ -3,22 +3,23 @@
  * Waiting for what stands against a change of the layout: breakable leases, and
  * short references to DAX pages.
  *
- * A file system finds out deep inside, with the inode locked and write access
- * to the file system held. Who waits there makes others wait: writers of the
- * file, a freeze and all who write behind it. So it notes in
- * current->layout_wait what it found, and fails with -EAGAIN. The outermost
- * function of the system call that began with layout_wait_begin() gets that
- * answer, when all locks are dropped. It waits, and makes the whole call again,
- * with every check:
+ * A file system finds these deep inside, with the inode locked and write access
+ * to the file system held. A task that waits there makes others wait: writers
+ * of the file, a freeze, and all that write behind the freeze. So the file
+ * system notes in current->layout_wait what it found, and fails with -EAGAIN.
+ * The outermost function of the system call, which began with
+ * layout_wait_begin(), gets that answer when all locks are dropped. It waits,
+ * and makes the whole call again, with every check:
  *
  *	return layout_wait_call(false, all_of_it(...));
  *
- * What is noted says that there is something to wait for, not the errno: an
- * EAGAIN of somebody else's stands. It passes through stacked file systems, of
- * which only the outermost waits.
+ * The note says that there is something to wait for; the errno does not, so an
+ * -EAGAIN for another reason stands. The note passes through stacked file
+ * systems, of which only the outermost waits.
  *
- * Without layout_wait_begin() a lease is not waited for: it is asked to go, and
- * the answer is -EAGAIN. Nobody else writes or reads current->layout_wait.
+ * Without layout_wait_begin() nobody waits for a lease: its holder is asked to
+ * let go, and the answer is -EAGAIN. No other code writes or reads
+ * current->layout_wait.
  */
 #ifndef _LINUX_LAYOUT_WAIT_H
 #define _LINUX_LAYOUT_WAIT_H
@@ -43,7 +44,7 @@ struct layout_closed {
 	struct inode *inode;
 };
 
-/* A change of the layout is of one file or of two. */
+/* A change of the layout touches one file or two. */
 #define LAYOUT_WAIT_FILES	2
 
 /**
@@ -56,8 +57,8 @@ struct layout_closed {
  * @end: last byte of it
  * @closed: files that the call waited for so far
  * @since: when the first wait began, in jiffies; 0 before
- * @nested: somebody further out waits
- * @nonblock: nobody waits; what stands against the call is asked to go
+ * @nested: a function further out waits
+ * @nonblock: ask holders to let go, but do not wait
  */
 struct layout_wait {
 	struct inode *inode;
@@ -79,11 +80,11 @@ bool layout_wait_closed(struct inode *inode);
 void layout_wait_never(void);
 
 /**
- * layout_wait_begin() - this call waits without locks
+ * layout_wait_begin() - begin a call that waits without locks
  * @wait: on the caller's stack
- * @nonblock: do not wait: layout_wait_again() ends it
+ * @nonblock: do not wait: layout_wait_again() ends the call
  *
- * Followed by layout_wait_again() on every path.
+ * Call layout_wait_again() on every path that follows.
  */
 static inline void layout_wait_begin(struct layout_wait *wait, bool nonblock)
 {
@@ -105,14 +106,14 @@ static inline void layout_wait_begin(struct layout_wait *wait, bool nonblock)
  * @error: what the call answered, negative for an errno; replaced if the wait
  *	fails
  *
- * Until the call was made again nobody is granted a layout lease on the file,
- * so a wait for leases has an end: lease-break-time.
+ * No layout lease is granted on the file until the call was made again, so a
+ * wait for leases has an end: lease-break-time.
  *
  * Context: may sleep, interruptibly; the caller holds no lock and no write
  *	access to a file system, and keeps the file by its path or an open file.
  * Return: true if the call is to be made again. False if @error stands:
- *	-ERESTARTSYS if a signal came, -EAGAIN if nobody waits here, or if a
- *	kernel thread, which no signal reaches, has waited ten seconds for
+ *	-ERESTARTSYS if a signal came, -EAGAIN if this call does not wait, or if
+ *	a kernel thread, which no signal reaches, has waited ten seconds for
  *	pages.
  */
 static inline bool layout_wait_again(struct layout_wait *wait, int *error)
@@ -152,8 +153,8 @@ static inline void layout_wait_never(void)
 
 /**
  * layout_wait_call() - make a call that waits without locks
- * @no_wait: what stands against it is asked to go, but not waited for
- * @call: an expression, negative for an errno; made again after each wait
+ * @no_wait: ask holders to let go, but do not wait for them
+ * @call: an expression, negative for an errno; evaluated again after each wait
  *
  * Context: as layout_wait_again().
  * Return: what @call answered in the end, or the errno of the wait.

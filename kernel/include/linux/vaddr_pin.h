@@ -13,8 +13,8 @@
  *	call that pins, so that pins are attributed to it;
  *	vaddr_pin_owner_end() in ->release(), after its objects have gone.
  *
- * The driver serialises what it does with one object. What a pin of FS DAX
- * memory is, and its locks: mm/vaddr_pin.c and fs/layout/internal.h.
+ * The driver serialises its calls for one object. mm/vaddr_pin.c says what a
+ * pin of FS DAX memory is, and fs/layout/internal.h what its locks are.
  *
  * With CONFIG_LAYOUT_PIN=n all of it compiles to what the caller did before.
  */
@@ -34,9 +34,9 @@ struct layout_owner;
 /**
  * struct vaddr_pin - the records of one driver object (a memory region)
  * @records: list of struct layout_pin, empty unless FS DAX pages were pinned
- * @writable: the device may write, as %FOLL_WRITE said
- * @one_by_one: pages are faulted in and pinned one after the other, since they
- *	did not stay when they were faulted in together
+ * @writable: the device may write: %FOLL_WRITE was set
+ * @one_by_one: fault in and pin one page after the other, since pages that were
+ *	faulted in together did not stay
  *
  * Belongs to the driver object; the driver serialises its use, as it does that
  * of the page array.
@@ -53,9 +53,9 @@ struct vaddr_pin {
  * struct vaddr_pin_owner - an open file of a driver, through which pins are
  *	made
  * @file: the open file, not referenced
- * @owner: what is pinned through it; NULL until something is
+ * @owner: the owner that its pins count for; NULL before the first pin
  *
- * In what the driver keeps for the open file.
+ * The driver has it in its object for the open file.
  */
 struct vaddr_pin_owner {
 #ifdef CONFIG_LAYOUT_PIN
@@ -95,12 +95,12 @@ void __vaddr_unpin_done(struct vaddr_pin *vp);
  * @gup_flags: as for pin_user_pages_fast(); %FOLL_LONGTERM among them
  * @pages: array for at least @nr_pages pages
  *
- * Records are attributed to the open file of vaddr_pin_owner_enter(), without
- * one to the caller's mm. A driver that pins in chunks passes the same @vp:
- * chunks that follow each other share a record.
+ * Records are attributed to the open file of vaddr_pin_owner_enter(), or
+ * without one to the caller's mm. A driver that pins in chunks passes the same
+ * @vp: chunks that follow each other share a record.
  *
  * Unpin the pages with vaddr_unpin_user_pages_dirty_lock() or
- * vaddr_unpin_user_page_range_dirty_lock(), then, also after a failure, call
+ * vaddr_unpin_user_page_range_dirty_lock(). Then, even after a failure, call
  * vaddr_unpin_done().
  *
  * Context: may sleep, takes mmap_lock for reading.
@@ -118,10 +118,7 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
 {
 	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
 		return -EINVAL;
-	/*
-	 * Others may not pin FS DAX memory, as GUP knows, and pay for no look
-	 * at it.
-	 */
+	/* Other processes cannot pin FS DAX (GUP refuses): skip the look. */
 	if (unlikely(READ_ONCE(current->signal->layout_holder))) {
 		if (gup_flags & FOLL_WRITE)
 			vp->writable = true;
@@ -135,9 +132,9 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
  * vaddr_unpin_done() - forget the pins of a driver object
  * @vp: the object's records
  *
- * Here FS DAX pages lose their references. Call it after the device was told to
- * let go of the last page, never before: a record must stand as long as a
- * device may write. If it may, the files' times move, as after a store.
+ * Puts the references to FS DAX pages. Call it after the device has let go of
+ * the last page, never before: a record must stand as long as a device may
+ * write. If the device may write, the files' times move, as after a store.
  *
  * Context: process context, kernel threads and workqueues included; not from
  *	an interrupt, and with no transaction of a file system open. The last
@@ -152,8 +149,8 @@ static inline void vaddr_unpin_done(struct vaddr_pin *vp)
 void __vaddr_pin_owner_end(struct vaddr_pin_owner *owner);
 
 /**
- * vaddr_pin_owner_init() - an open file through which nothing is pinned yet
- * @owner: in what the driver keeps for it
+ * vaddr_pin_owner_init() - set up an open file through which nothing is pinned
+ * @owner: of the open file, in the driver's object for it
  * @file: the open file, whose ->release() calls vaddr_pin_owner_end()
  */
 static inline void vaddr_pin_owner_init(struct vaddr_pin_owner *owner,
@@ -179,7 +176,7 @@ vaddr_pin_owner_enter(struct vaddr_pin_owner *owner)
 }
 
 /**
- * vaddr_pin_owner_exit() - end of vaddr_pin_owner_enter()
+ * vaddr_pin_owner_exit() - undo vaddr_pin_owner_enter()
  * @old: what that returned
  */
 static inline void vaddr_pin_owner_exit(struct vaddr_pin_owner *old)
@@ -188,11 +185,11 @@ static inline void vaddr_pin_owner_exit(struct vaddr_pin_owner *old)
 }
 
 /**
- * vaddr_pin_owner_end() - the open file goes
+ * vaddr_pin_owner_end() - end the owner of an open file that goes
  * @owner: of the open file
  *
- * Pins that are left, which the driver frees later, are shown under the process
- * that made them.
+ * Pins that are left, which the driver frees later, show under the process that
+ * made them.
  *
  * Context: ->release() of the open file, process context.
  */
@@ -202,9 +199,7 @@ static inline void vaddr_pin_owner_end(struct vaddr_pin_owner *owner)
 		__vaddr_pin_owner_end(owner);
 }
 
-/*
- * fs/layout/report.c, for mm/memory-failure.c: say who has pinned a bad page.
- */
+/* fs/layout/report.c, for mm/memory-failure.c */
 void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page);
 
 #else /* !CONFIG_LAYOUT_PIN */
