@@ -2,8 +2,9 @@
 /*
  * What the files of fs/layout/ and fs/proc/file_pins.c share: lease.c (which
  * leases may stand at once), check.c (whether blocks may move), record.c (what
- * is pinned), owner.c (for whom), wait.c (how a change waits), report.c (what
- * the log says) and table.c (what debugfs shows).
+ * is pinned), owner.c (for whom), link.c (which files an owner pins), wait.c
+ * (how a change waits), report.c (what the log says) and table.c (what debugfs
+ * shows).
  *
  * Locks:
  *	i_rwsem of the inode
@@ -202,6 +203,13 @@ struct layout_owner *layout_owner_get(void *key);
 struct layout_owner *layout_owner_next(u64 after);
 struct layout_owner *layout_owner_next_closed(u64 after);
 void layout_owner_put(struct layout_owner *owner);
+struct layout_owner *layout_owner_current(void);
+struct layout_owner *layout_owner_make(void);
+bool layout_owner_transient(const struct layout_owner *owner);
+void layout_owner_retire(struct layout_owner *owner);
+void layout_owner_close(struct layout_owner *owner);
+
+/* link.c */
 struct layout_link *layout_link_find(struct layout_ctx *lctx);
 struct layout_link *layout_link_next(struct layout_owner *owner, u64 after);
 int layout_link_make(struct inode *inode);

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For whom pins were made: owners and links. An owner is an open file of a
- * driver, or an mm. It has a link for each file that it pins.
- * /proc/<pid>/file_pins shows links, so its cost grows with the files and not
- * with the regions.
+ * For whom pins were made: owners. An owner is an open file of a driver, or an
+ * mm. It has a link for each file that it pins, see link.c.
  *
  * A driver has a struct vaddr_pin_owner in its own object. The first pin makes
  * the owner here, and the driver says when it ends. If pins are left then (a
@@ -11,16 +9,9 @@
  * the mm that pinned, until the last of these pins goes. A driver that names no
  * owner pins for the mm, which is found in the hash of keys.
  *
- * A link stays while its owner and its file do, even if nothing is pinned: a
- * program that registered memory usually does so again. It has no path then, so
- * that the file system can be unmounted. Links of an mm go with their last pin,
- * since nobody says when an mm ends.
- *
  * Locks, outermost first:
  *	layout_owners_lock	which owners there are, and the hash of keys
  *	owner->lock		the owner's tree of links
- *	flc_lock of the file	its tree of links, and what a link counts
- * A pin and an unpin take the last only, unless they make or end a link.
  */
 #include <linux/fs.h>
 #include <linux/hashtable.h>
@@ -38,9 +29,8 @@ static DEFINE_HASHTABLE(layout_owner_keys, LAYOUT_OWNER_BITS);
 static struct rb_root layout_owners = RB_ROOT;	/* by number */
 static LIST_HEAD(layout_closed_owners);
 
-/* Numbers of the youngest owner and link; none is used twice. */
+/* Number of the youngest owner; none is used twice. */
 static u64 layout_owner_numbers;
-static atomic64_t layout_link_numbers;
 
 /* Under rcu_read_lock() or layout_owners_lock. */
 static struct layout_owner *layout_owner_find(void *key)
@@ -143,8 +133,13 @@ struct layout_owner *layout_owner_next_closed(u64 after)
 	return found;
 }
 
-/* The running task's owner, or NULL. Under RCU; not referenced. */
-static struct layout_owner *layout_owner_current(void)
+/**
+ * layout_owner_current() - find the running task's owner
+ *
+ * Context: rcu_read_lock() or layout_owners_lock held.
+ * Return: the owner, not referenced, or NULL if it has not pinned yet.
+ */
+struct layout_owner *layout_owner_current(void)
 {
 	struct vaddr_pin_owner *driver = current->pin_owner;
 
@@ -175,8 +170,13 @@ static void layout_owner_register(struct layout_owner *owner)
 		     (unsigned long)owner->key);
 }
 
-/* Get or make the running task's owner, referenced. NULL: no memory. */
-static struct layout_owner *layout_owner_make(void)
+/**
+ * layout_owner_make() - get or make the running task's owner
+ *
+ * Context: may sleep.
+ * Return: the owner, referenced, or NULL without memory.
+ */
+struct layout_owner *layout_owner_make(void)
 {
 	struct layout_owner *new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	struct layout_owner *owner;
@@ -196,14 +196,24 @@ static struct layout_owner *layout_owner_make(void)
 	return owner;
 }
 
-/* Does this owner go with its last link? An open file's stays until it ends. */
-static bool layout_owner_transient(const struct layout_owner *owner)
+/**
+ * layout_owner_transient() - does this owner go with its last link?
+ * @owner: the owner
+ *
+ * An open file's stays until the driver says that the open file ends.
+ */
+bool layout_owner_transient(const struct layout_owner *owner)
 {
 	return owner->is_mm || !READ_ONCE(owner->key);
 }
 
-/* Retire an owner if it has no link. */
-static void layout_owner_retire(struct layout_owner *owner)
+/**
+ * layout_owner_retire() - end an owner that has no link
+ * @owner: the owner, referenced by the caller
+ *
+ * Does nothing if there is a link, or if another task was faster.
+ */
+void layout_owner_retire(struct layout_owner *owner)
 {
 	bool retire;
 
@@ -222,382 +232,17 @@ static void layout_owner_retire(struct layout_owner *owner)
 		layout_owner_put(owner);
 }
 
-/* In the tree of a file the links are sorted by the address of the owner. */
-static int layout_link_cmp(const void *owner, const struct rb_node *node)
-{
-	const struct layout_link *link = rb_entry(node, struct layout_link,
-						  of_inode);
-
-	if (owner == link->owner)
-		return 0;
-	return owner < (void *)link->owner ? -1 : 1;
-}
-
-static bool layout_link_less(struct rb_node *new, const struct rb_node *node)
-{
-	return layout_link_cmp(rb_entry(new, struct layout_link,
-					of_inode)->owner, node) < 0;
-}
-
-/* In the tree of an owner they are sorted by number, the oldest first. */
-static bool layout_link_older(struct rb_node *new, const struct rb_node *node)
-{
-	return rb_entry(new, struct layout_link, of_owner)->number <
-		rb_entry(node, struct layout_link, of_owner)->number;
-}
-
 /**
- * layout_link_find() - the link between the running task's owner and a file
- * @lctx: of the file
- *
- * Context: flc_lock held, and rcu_read_lock(), so that the address of the owner
- *	is not used again.
- * Return: the link, or NULL: then call layout_link_make().
- */
-struct layout_link *layout_link_find(struct layout_ctx *lctx)
-{
-	struct layout_owner *owner = layout_owner_current();
-	struct rb_node *node;
-
-	node = owner ? rb_find(owner, &lctx->links, layout_link_cmp) : NULL;
-	return node ? rb_entry(node, struct layout_link, of_inode) : NULL;
-}
-
-/* Under owner->lock and flc_lock. False if there is a link already. */
-static bool layout_link_add(struct layout_link *link,
-			    struct layout_owner *owner,
-			    struct file_lock_context *ctx)
-{
-	struct layout_ctx *lctx = ctx->flc_layout;
-
-	if (rb_find(owner, &lctx->links, layout_link_cmp))
-		return false;
-	refcount_set(&link->refs, 1);
-	link->owner = owner;
-	link->flctx = ctx;
-	link->number = atomic64_inc_return(&layout_link_numbers);
-	rb_add(&link->of_owner, &owner->links, layout_link_older);
-	rb_add(&link->of_inode, &lctx->links, layout_link_less);
-	return true;
-}
-
-/**
- * layout_link_make() - make a link between the running task's owner and a file
- * @inode: the file, which has a struct layout_ctx
- *
- * Makes the owner as well if there is none. If another task retires that owner
- * meanwhile, no link is made: the caller looks for the link again, and calls
- * again if there is none.
- *
- * Context: may sleep.
- * Return: 0 or -ENOMEM.
- */
-int layout_link_make(struct inode *inode)
-{
-	struct file_lock_context *ctx = locks_inode_context(inode);
-	struct layout_link *link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
-	struct layout_owner *owner;
-	bool added = false;
-
-	if (!link)
-		return -ENOMEM;
-	owner = layout_owner_make();
-	if (!owner) {
-		kfree(link);
-		return -ENOMEM;
-	}
-	link->inode = inode;
-	spin_lock(&owner->lock);
-	spin_lock(&ctx->flc_lock);
-	if (!owner->retired)
-		added = layout_link_add(link, owner, ctx);
-	spin_unlock(&ctx->flc_lock);
-	spin_unlock(&owner->lock);
-	if (added)	/* the link has our reference to the owner now */
-		return 0;
-	kfree(link);
-	layout_owner_put(owner);
-	return 0;
-}
-
-/**
- * layout_link_put() - put a reference
- * @link: the link
- */
-void layout_link_put(struct layout_link *link)
-{
-	if (!refcount_dec_and_test(&link->refs))
-		return;
-	layout_owner_put(link->owner);
-	kfree(link);
-}
-
-/* Take a link off both trees, unless it has pins. Under owner->lock. */
-static void layout_link_erase(struct layout_link *link)
-{
-	struct file_lock_context *ctx = link->flctx;
-	bool erase;
-
-	/* A file that goes ends its links first, so this link's file exists. */
-	if (RB_EMPTY_NODE(&link->of_owner))
-		return;
-	spin_lock(&ctx->flc_lock);
-	erase = !link->nr_pins;
-	if (erase)
-		rb_erase(&link->of_inode, &ctx->flc_layout->links);
-	spin_unlock(&ctx->flc_lock);
-	if (!erase)
-		return;
-	rb_erase(&link->of_owner, &link->owner->links);
-	RB_CLEAR_NODE(&link->of_owner);
-	layout_link_put(link);
-}
-
-/* End a link without pins, and its owner if that goes with its last link. */
-static void layout_link_reap(struct layout_link *link)
-{
-	struct layout_owner *owner = link->owner;
-
-	spin_lock(&owner->lock);
-	layout_link_erase(link);
-	spin_unlock(&owner->lock);
-	if (layout_owner_transient(owner))
-		layout_owner_retire(owner);
-}
-
-/**
- * layout_link_count() - count one more record
- * @link: from layout_link_find()
- * @file: open file of the lease; its path becomes the link's
- *
- * Context: flc_lock held.
- */
-void layout_link_count(struct layout_link *link, struct file *file)
-{
-	WRITE_ONCE(link->nr_pins, link->nr_pins + 1);
-	if (link->nr_pins > 1)
-		return;
-	link->path = file->f_path;
-	path_get(&link->path);
-	link->mm = current->mm;
-	mmgrab(link->mm);
-}
-
-/**
- * layout_link_uncount() - count one record less
- * @link: link of the record
- * @left: becomes what layout_link_leave() is to put after the locks
- *
- * Context: flc_lock held.
- */
-void layout_link_uncount(struct layout_link *link, struct layout_left *left)
-{
-	WRITE_ONCE(link->nr_pins, link->nr_pins - 1);
-	left->mm = NULL;
-	if (link->nr_pins)
-		return;
-	left->path = link->path;
-	left->mm = link->mm;
-	link->mm = NULL;
-	/*
-	 * __vaddr_pin_owner_end() clears the key, and then looks at each link
-	 * under this lock. So either it finds this link unused, or this
-	 * function sees that the key is gone.
-	 */
-	left->link = layout_owner_transient(link->owner) ? link : NULL;
-	if (left->link)
-		refcount_inc(&link->refs);
-}
-
-/**
- * layout_link_leave() - put what the last record of a link had
- * @left: from layout_link_uncount()
- *
- * Context: no lock held, since the last reference to a path may go.
- */
-void layout_link_leave(struct layout_left *left)
-{
-	if (!left->mm)
-		return;
-	path_put(&left->path);
-	mmdrop(left->mm);
-	if (left->link) {
-		layout_link_reap(left->link);
-		layout_link_put(left->link);
-	}
-}
-
-/**
- * layout_links_free() - end the links of a file that goes
- * @ctx: lock context of the file; nothing is pinned
- */
-void layout_links_free(struct file_lock_context *ctx)
-{
-	struct layout_link *link;
-	struct rb_node *node;
-
-	for (;;) {
-		spin_lock(&ctx->flc_lock);
-		node = rb_first(&ctx->flc_layout->links);
-		link = rb_entry_safe(node, struct layout_link, of_inode);
-		if (link)
-			refcount_inc(&link->refs);
-		spin_unlock(&ctx->flc_lock);
-		if (!link)
-			return;
-		layout_link_reap(link);
-		layout_link_put(link);
-	}
-}
-
-/**
- * layout_link_next() - walk the links of an owner, the oldest first
+ * layout_owner_close() - the open file that is this owner ends
  * @owner: the owner
- * @after: number of the link before; 0 at first
  *
- * Context: owner->lock held.
- * Return: the next link, or NULL.
+ * Nobody finds it by its key any more. It is listed with those whose pins
+ * outlive it until layout_owner_retire().
  */
-struct layout_link *layout_link_next(struct layout_owner *owner, u64 after)
+void layout_owner_close(struct layout_owner *owner)
 {
-	struct rb_node *node = owner->links.rb_node;
-	struct layout_link *link, *found = NULL;
-
-	while (node) {
-		link = rb_entry(node, struct layout_link, of_owner);
-		if (link->number > after) {
-			found = link;
-			node = node->rb_left;
-		} else {
-			node = node->rb_right;
-		}
-	}
-	return found;
-}
-
-/* For vaddr_pin_owner_end(). */
-void __vaddr_pin_owner_end(struct vaddr_pin_owner *driver)
-{
-	struct layout_owner *owner = driver->owner;
-	struct layout_link *link;
-	u64 at = 0;
-
-	driver->owner = NULL;
 	spin_lock(&layout_owners_lock);
 	hash_del_rcu(&owner->node);
 	list_add_tail(&owner->closed, &layout_closed_owners);
 	spin_unlock(&layout_owners_lock);
-
-	/* Readers that print the open file's path hold this lock. */
-	spin_lock(&owner->lock);
-	WRITE_ONCE(owner->key, NULL);
-	while ((link = layout_link_next(owner, at))) {
-		at = link->number;
-		layout_link_erase(link);
-	}
-	spin_unlock(&owner->lock);
-	layout_owner_retire(owner);
-}
-EXPORT_SYMBOL_GPL(__vaddr_pin_owner_end);
-
-/**
- * layout_owner_number() - number of an owner in the table of all records
- * @key: an open file that the caller holds
- *
- * Return: the number, or 0 if nothing is pinned through it.
- */
-u64 layout_owner_number(void *key)
-{
-	struct layout_owner *owner = layout_owner_get(key);
-	struct rb_node *node;
-	u64 number = 0;
-
-	if (!owner)
-		return 0;
-	spin_lock(&owner->lock);
-	for (node = rb_first(&owner->links); node && !number;
-	     node = rb_next(node))
-		if (READ_ONCE(rb_entry(node, struct layout_link,
-				       of_owner)->nr_pins))
-			number = owner->number;
-	spin_unlock(&owner->lock);
-	layout_owner_put(owner);
-	return number;
-}
-
-/**
- * layout_owner_known() - is anything pinned through this?
- * @key: an open file or an mm that the caller holds
- */
-bool layout_owner_known(void *key)
-{
-	return layout_owner_number(key);
-}
-
-/* Reference the link's path, if it has pins and, with @mm, if @mm pinned. */
-static bool layout_link_path(struct layout_link *link, struct mm_struct *mm,
-			     struct path *path)
-{
-	bool show;
-
-	if (!READ_ONCE(link->nr_pins))
-		return false;
-	spin_lock(&link->flctx->flc_lock);
-	show = link->nr_pins && (!mm || link->mm == mm);
-	if (show) {
-		*path = link->path;
-		path_get(path);
-	}
-	spin_unlock(&link->flctx->flc_lock);
-	return show;
-}
-
-/**
- * layout_owner_paths() - paths of some files that are pinned through an owner
- * @owner: the owner, referenced
- * @mm: only files that this mm pinned, or NULL
- * @cursor: where to go on, all zero at first; updated
- * @paths: array for referenced paths, for layout_owner_put_paths()
- * @room: size of the array
- *
- * An owner may pin tens of thousands of files, and links are made and ended
- * under its lock. So one call looks at a few of them. The numbers of links
- * grow, so a reader finds a file that stays pinned once. It leaves out links
- * that are younger than its first call, or a task that pins again and again
- * would keep it for ever.
- *
- * Return: number of paths; there are no more when cursor->end is set.
- */
-unsigned int layout_owner_paths(struct layout_owner *owner,
-				struct mm_struct *mm,
-				struct layout_cursor *cursor,
-				struct path *paths, unsigned int room)
-{
-	struct layout_link *link;
-	unsigned int nr = 0, seen;
-
-	if (!cursor->until)
-		cursor->until = atomic64_read(&layout_link_numbers);
-	spin_lock(&owner->lock);
-	for (seen = 0; nr < room && seen < 8 * room; seen++) {
-		link = layout_link_next(owner, cursor->after);
-		cursor->end = !link || link->number > cursor->until;
-		if (cursor->end)
-			break;
-		cursor->after = link->number;
-		nr += layout_link_path(link, mm, &paths[nr]);
-	}
-	spin_unlock(&owner->lock);
-	return nr;
-}
-
-/**
- * layout_owner_put_paths() - put what layout_owner_paths() returned
- * @paths: the array
- * @nr: number of paths
- */
-void layout_owner_put_paths(struct path *paths, unsigned int nr)
-{
-	while (nr)
-		path_put(&paths[--nr]);
 }
