@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Layout leases beside what else users have: quota, system calls of 32 bits, and
- * page faults that are handled in user space.
+ * Layout leases beside what else users have: quota, system calls of 32 bits, page
+ * faults that are handled in user space, and mappings beside a change.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
 #include <sys/quota.h>
+#include <sys/resource.h>
 
 #include "userfault.h"
 
@@ -230,6 +231,29 @@ TEST_F(layout, holes_that_are_watched_for_writes_are_pinned)
 		EXPECT_EQ(0, status);
 	}
 	EXPECT_EQ(0, count_pins());
+}
+
+/* How many page faults does it take to read both pages? */
+static long faults_of(const volatile char *one, const volatile char *other)
+{
+	struct rusage before, after;
+
+	getrusage(RUSAGE_SELF, &before);
+	(void)(*one + *other);
+	getrusage(RUSAGE_SELF, &after);
+	return after.ru_minflt - before.ru_minflt;
+}
+
+TEST_F(layout, punching_leaves_the_neighbours_mapped)
+{
+	const char *first = self->memory, *third = first + 2 * PAGE;
+
+	memset(self->memory, 'x', 3 * PAGE);
+	ASSERT_EQ(0, faults_of(first, third));
+	ASSERT_EQ(0, fallocate(self->fd, FALLOC_FL_PUNCH_HOLE |
+			       FALLOC_FL_KEEP_SIZE, PAGE, PAGE));
+	EXPECT_EQ(0, faults_of(first, third));
+	EXPECT_EQ(1, faults_of(first, first + PAGE));
 }
 
 /* Two pages of the file, and behind them one that is never there. */
