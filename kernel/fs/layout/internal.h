@@ -3,8 +3,8 @@
  * What the files of fs/layout/ and fs/proc/file_pins.c share: lease.c (which
  * leases may stand at once), check.c (whether blocks may move), record.c (what
  * is pinned), owner.c (for whom), link.c (which files an owner pins), wait.c
- * (how a change waits), report.c (what the log says) and table.c (what debugfs
- * shows).
+ * (how a change waits), walk.c (all records, one after the other), report.c
+ * (what the log says) and table.c (what debugfs shows).
  *
  * Locks:
  *	i_rwsem of the inode
@@ -108,7 +108,7 @@ struct layout_owner {
 	u64 number;
 	struct rb_node all;
 	struct list_head closed;
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	struct rb_root links;
 	refcount_t refs;
 	struct rcu_head rcu;
@@ -213,13 +213,17 @@ void layout_owner_close(struct layout_owner *owner);
 struct layout_link *layout_link_find(struct layout_ctx *lctx);
 struct layout_link *layout_link_next(struct layout_owner *owner, u64 after);
 int layout_link_make(struct inode *inode);
+void layout_link_abandon(struct inode *inode);
 void layout_link_put(struct layout_link *link);
 void layout_link_count(struct layout_link *link, struct file *file);
 void layout_link_uncount(struct layout_link *link, struct layout_left *left);
 void layout_link_leave(struct layout_left *left);
 void layout_links_free(struct file_lock_context *ctx);
 
+/* check.c */
 int layout_break_leases(struct inode *inode, bool wait);
+bool layout_break_endless(struct inode *inode);
+bool layout_may_lease(struct mnt_idmap *idmap, struct inode *inode);
 void layout_wait_close(struct layout_wait *wait, struct inode *inode);
 
 int layout_lease_parse(int arg, int rdlck, unsigned int *flags);
@@ -240,6 +244,34 @@ struct layout_cursor {
 	u64 until;
 	bool end;
 };
+
+/**
+ * struct layout_walk - the place of a walk through all records, see walk.c
+ * @owner: whose records come next, referenced; NULL at the end
+ * @link: of which file; not followed without locks, but found by @number
+ * @number: of @link
+ * @changes: layout_ctx.changes of the file when @pin was noted
+ * @pin: the next record; NULL if the file has no more
+ * @start: its first page
+ * @skip: records that start at that page and come before it
+ * @held: records and files looked at since the locks were taken
+ */
+struct layout_walk {
+	struct layout_owner *owner;
+	struct layout_link *link;
+	u64 number;
+	unsigned long changes;
+	struct layout_pin *pin;
+	pgoff_t start;
+	unsigned long skip;
+	unsigned int held;
+};
+
+void layout_walk_begin(struct layout_walk *walk);
+bool layout_walk_seek(struct layout_walk *walk);
+bool layout_walk_next(struct layout_walk *walk);
+void layout_walk_unlock(struct layout_walk *walk);
+void layout_walk_end(struct layout_walk *walk);
 
 /* For /proc: the paths of the files pinned through an owner. */
 u64 layout_owner_number(void *key);

@@ -168,6 +168,35 @@ static void layout_link_reap(struct layout_link *link)
 }
 
 /**
+ * layout_link_abandon() - end the running task's link if it has no pin
+ * @inode: the file, which has a struct layout_ctx
+ *
+ * For a pin that failed after layout_link_make(). An mm's link goes with its
+ * last pin, and this one may never get any.
+ *
+ * Context: process context.
+ */
+void layout_link_abandon(struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct layout_link *link;
+
+	rcu_read_lock();
+	spin_lock(&ctx->flc_lock);
+	link = layout_link_find(ctx->flc_layout);
+	if (link && !link->nr_pins && layout_owner_transient(link->owner))
+		refcount_inc(&link->refs);
+	else
+		link = NULL;
+	spin_unlock(&ctx->flc_lock);
+	rcu_read_unlock();
+	if (!link)
+		return;
+	layout_link_reap(link);
+	layout_link_put(link);
+}
+
+/**
  * layout_link_count() - count one more record
  * @link: from layout_link_find()
  * @file: open file of the lease; its path becomes the link's
@@ -284,6 +313,8 @@ void __vaddr_pin_owner_end(struct vaddr_pin_owner *driver)
 	struct layout_link *link;
 	u64 at = 0;
 
+	/* Without its key, the owner goes with its last pin, in another task. */
+	refcount_inc(&owner->refs);
 	driver->owner = NULL;
 	layout_owner_close(owner);
 	/* Readers that print the open file's path hold this lock. */
@@ -295,6 +326,7 @@ void __vaddr_pin_owner_end(struct vaddr_pin_owner *driver)
 	}
 	spin_unlock(&owner->lock);
 	layout_owner_retire(owner);
+	layout_owner_put(owner);
 }
 EXPORT_SYMBOL_GPL(__vaddr_pin_owner_end);
 

@@ -143,6 +143,7 @@ struct layout_owner *layout_owner_current(void)
 {
 	struct vaddr_pin_owner *driver = current->pin_owner;
 
+	/* Pairs with layout_owner_register(). */
 	return driver ? smp_load_acquire(&driver->owner) :
 			layout_owner_find(current->mm);
 }
@@ -160,6 +161,7 @@ static void layout_owner_register(struct layout_owner *owner)
 	owner->is_mm = !driver;
 	if (driver) {
 		owner->key = driver->file;
+		/* Pairs with layout_owner_current(), which takes no lock. */
 		smp_store_release(&driver->owner, owner);
 	} else {
 		owner->key = current->mm;

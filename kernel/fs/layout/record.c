@@ -119,6 +119,7 @@ struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 	} while (error == -EAGAIN && !(error = layout_link_make(inode)));
 
 	if (error) {
+		layout_link_abandon(inode);
 		kfree(pin);
 		return ERR_PTR(error);
 	}

@@ -3,9 +3,8 @@
  * What the log says of pins: which owner keeps a device from going away, and
  * which owners have pinned a page that has failed.
  *
- * Walks all owners, their links under the lock of each, and the records of a
- * file under its flc_lock, see internal.h. It looks at processes afterwards,
- * without any of these.
+ * Looks for the pin under the owner's lock and flc_lock of the file, see
+ * internal.h, and at processes afterwards, without any of these.
  */
 #include <linux/fdtable.h>
 #include <linux/file.h>
@@ -22,11 +21,15 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include "internal.h"
 
 /* How many processes a report names. */
 #define LAYOUT_REPORT_MAX	8
+
+/* How many registered files of a ring it looks at in one go. */
+#define LAYOUT_REPORT_FILES	1024
 
 /**
  * struct layout_report - what the log says of a device that cannot go away, or
@@ -34,7 +37,7 @@
  * @work: logs it
  * @pgmap: memory of the device; only compared
  * @page: the bad page, or NULL
- * @number: of the owner; the search goes on with the next greater one
+ * @number: of the owner; the search for @page goes on with the next greater one
  * @key: owner of a pin, as in struct layout_owner; only compared
  * @is_mm: kind of owner
  * @device: name of the file system's device
@@ -59,31 +62,6 @@ struct layout_report {
 	char buffer[PATH_MAX];
 };
 
-/* Is this a record of the link, and in the device's memory? */
-static bool layout_report_meant(const struct layout_report *report,
-				const struct layout_pin *pin,
-				const struct layout_link *link)
-{
-	return pin->link == link && pin->pgmap == report->pgmap;
-}
-
-/* Find a record of the link in the memory. Under flc_lock. */
-static struct layout_pin *layout_report_any(const struct layout_report *report,
-					    const struct layout_link *link)
-{
-	struct interval_tree_node *it;
-	struct layout_pin *pin;
-
-	it = interval_tree_iter_first(&link->flctx->flc_layout->pins, 0,
-				      ULONG_MAX);
-	for (; it; it = interval_tree_iter_next(it, 0, ULONG_MAX)) {
-		pin = container_of(it, struct layout_pin, it);
-		if (layout_report_meant(report, pin, link))
-			return pin;
-	}
-	return NULL;
-}
-
 /* Find a record of the link that covers the page. Under flc_lock. */
 static struct layout_pin *
 layout_report_of_page(const struct layout_report *report,
@@ -99,7 +77,7 @@ layout_report_of_page(const struct layout_report *report,
 				      index);
 	for (; it; it = interval_tree_iter_next(it, index, index)) {
 		pin = container_of(it, struct layout_pin, it);
-		if (layout_report_meant(report, pin, link))
+		if (pin->link == link && pin->pgmap == report->pgmap)
 			return pin;
 	}
 	return NULL;
@@ -130,7 +108,26 @@ static void layout_report_fill(struct layout_report *report,
 	report->is_mm = true;
 }
 
-/* Look for a pin in the files of one owner. */
+/* Find a pin in the memory of the device. */
+static bool layout_report_device(struct layout_report *report)
+{
+	struct layout_walk walk = { };
+	bool found;
+
+	layout_walk_begin(&walk);
+	for (found = layout_walk_seek(&walk); found;
+	     found = layout_walk_next(&walk))
+		if (walk.pin->pgmap == report->pgmap)
+			break;
+	if (found) {
+		layout_report_fill(report, walk.pin);
+		layout_walk_unlock(&walk);
+	}
+	layout_walk_end(&walk);
+	return found;
+}
+
+/* Find a pin of the page in the files of one owner. */
 static bool layout_report_owner(struct layout_report *report,
 				struct layout_owner *owner)
 {
@@ -145,8 +142,7 @@ static bool layout_report_owner(struct layout_report *report,
 		if (!READ_ONCE(link->nr_pins))
 			continue;
 		spin_lock(&link->flctx->flc_lock);
-		pin = report->page ? layout_report_of_page(report, link) :
-				     layout_report_any(report, link);
+		pin = layout_report_of_page(report, link);
 		if (pin)
 			layout_report_fill(report, pin);
 		spin_unlock(&link->flctx->flc_lock);
@@ -156,11 +152,10 @@ static bool layout_report_owner(struct layout_report *report,
 }
 
 /*
- * Find a pin in the memory, of the page if there is one, and copy what the log
- * says of it. Many owners may have pinned a page: each call finds a pin of the
- * next owner, by number.
+ * Find a pin of the page. Many owners may have pinned it: each call finds a pin
+ * of the next owner, by number.
  */
-static bool layout_report_pin(struct layout_report *report)
+static bool layout_report_page(struct layout_report *report)
 {
 	struct layout_owner *owner;
 	bool found = false;
@@ -174,27 +169,27 @@ static bool layout_report_pin(struct layout_report *report)
 	return found;
 }
 
-static bool layout_report_in_ring(struct file *ring, const void *key)
+/* Note a ring, to look at it once and without locks. Takes the reference. */
+static void layout_report_note(struct xarray *rings, struct file *ring,
+			       gfp_t gfp)
 {
-	unsigned int i, nr = io_uring_nr_files(ring);
-	bool found = false;
-
-	rcu_read_lock();
-	for (i = 0; i < nr && !found; i++)
-		found = io_uring_file_at(ring, i) == key;
-	rcu_read_unlock();
-	return found;
+	if (xa_insert(rings, (unsigned long)ring, ring, gfp))
+		fput(ring);
 }
 
-/* Is this file the owner, or a ring with the owner as a registered file? */
-static bool layout_report_by_file(struct file *file, const void *key)
+/* Is this file the owner? A ring may have the owner as a registered file. */
+static bool layout_report_by_file(struct file *file, const void *key,
+				  struct xarray *rings)
 {
 	if (file == key)
 		return layout_owner_known(file);
-	return io_is_uring_fops(file) && layout_report_in_ring(file, key);
+	if (io_is_uring_fops(file) && !xa_load(rings, (unsigned long)file))
+		layout_report_note(rings, get_file(file), GFP_KERNEL);
+	return false;
 }
 
-static bool layout_report_by_fd(struct task_struct *thread, const void *key)
+static bool layout_report_by_fd(struct task_struct *thread, const void *key,
+				struct xarray *rings)
 {
 	unsigned int fd = 0;
 	struct file *file;
@@ -206,7 +201,7 @@ static bool layout_report_by_fd(struct task_struct *thread, const void *key)
 		rcu_read_unlock();
 		if (!file)
 			break;
-		found = layout_report_by_file(file, key);
+		found = layout_report_by_file(file, key, rings);
 		fput(file);
 		cond_resched();
 	}
@@ -214,7 +209,8 @@ static bool layout_report_by_fd(struct task_struct *thread, const void *key)
 }
 
 /* Another task may hold mmap_lock for long: do not wait for it. */
-static bool layout_report_by_map(struct mm_struct *mm, const void *key)
+static bool layout_report_by_map(struct mm_struct *mm, const void *key,
+				 struct xarray *rings)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct vm_area_struct *vma;
@@ -224,34 +220,75 @@ static bool layout_report_by_map(struct mm_struct *mm, const void *key)
 		return false;
 	for_each_vma(vmi, vma) {
 		found = vma->vm_file &&
-			layout_report_by_file(vma->vm_file, key);
+			layout_report_by_file(vma->vm_file, key, rings);
 		if (found)
 			break;
+		cond_resched();
 	}
 	mmap_read_unlock(mm);
 	return found;
 }
 
 /* A thread may have a registered ring and no descriptor of it. */
-static bool layout_report_by_ring(struct task_struct *process, const void *key)
+static void layout_report_find_rings(struct task_struct *process,
+				     struct xarray *rings)
 {
 	struct task_struct *thread;
-	bool found = false;
 	struct file *ring;
 	int i;
 
 	rcu_read_lock();
 	for_each_thread(process, thread) {
-		for (i = 0; i < IO_RINGFD_REG_MAX && !found; i++) {
+		for (i = 0; i < IO_RINGFD_REG_MAX; i++) {
 			ring = io_uring_ring_at(thread, i);
-			if (!ring || !layout_file_get(ring))
+			if (!ring || xa_load(rings, (unsigned long)ring) ||
+			    !layout_file_get(ring))
 				continue;
-			found = ring == io_uring_ring_at(thread, i) &&
-				layout_report_by_file(ring, key);
-			fput(ring);
+			if (ring == io_uring_ring_at(thread, i))
+				layout_report_note(rings, ring, GFP_ATOMIC);
+			else
+				fput(ring);
 		}
 	}
 	rcu_read_unlock();
+}
+
+/* A table may have a million files: leave RCU now and then. */
+static bool layout_report_in_ring(struct file *ring, const void *key)
+{
+	unsigned int i = 0, end, nr = io_uring_nr_files(ring);
+	bool found = false;
+
+	while (i < nr && !found) {
+		end = min(nr, i + LAYOUT_REPORT_FILES);
+		rcu_read_lock();
+		for (; i < end && !found; i++)
+			found = io_uring_file_at(ring, i) == key;
+		rcu_read_unlock();
+		cond_resched();
+	}
+	return found;
+}
+
+/* Look at each ring once, however many ways the process has to it. */
+static bool layout_report_by_open_file(struct task_struct *thread,
+				       struct mm_struct *mm, const void *key)
+{
+	struct xarray rings;
+	unsigned long index;
+	struct file *ring;
+	bool found;
+
+	xa_init(&rings);
+	found = layout_report_by_fd(thread, key, &rings) ||
+		layout_report_by_map(mm, key, &rings);
+	if (!found)
+		layout_report_find_rings(thread, &rings);
+	xa_for_each(&rings, index, ring) {
+		found = found || layout_report_in_ring(ring, key);
+		fput(ring);
+	}
+	xa_destroy(&rings);
 	return found;
 }
 
@@ -275,9 +312,7 @@ static bool layout_report_has(struct task_struct *process,
 	get_task_struct(thread);
 	task_unlock(thread);
 	has = report->is_mm ? mm == report->key :
-		layout_report_by_fd(thread, report->key) ||
-		layout_report_by_map(mm, report->key) ||
-		layout_report_by_ring(process, report->key);
+		layout_report_by_open_file(thread, mm, report->key);
 	put_task_struct(thread);
 	mmput_async(mm);
 	return has;
@@ -334,7 +369,7 @@ static void layout_report_work(struct work_struct *work)
 	struct layout_report *report = container_of(work, struct layout_report,
 						    work);
 
-	if (layout_report_pin(report)) {
+	if (layout_report_device(report)) {
 		layout_report_processes(report);
 		pr_warn("layout_pin: removal of %s waits for %s, which pinned %s; processes that have it:%s\n",
 			report->device, report->path, report->file,
@@ -387,7 +422,7 @@ void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page)
 		return;
 	report->pgmap = pgmap;
 	report->page = page;
-	while (said++ < LAYOUT_REPORT_MAX && layout_report_pin(report)) {
+	while (said++ < LAYOUT_REPORT_MAX && layout_report_page(report)) {
 		report->processes[0] = '\0';
 		layout_report_processes(report);
 		pr_warn("layout_pin: page %lu of %s on %s has failed; it is pinned through %s, under the lease of process %d; processes that have it:%s\n",

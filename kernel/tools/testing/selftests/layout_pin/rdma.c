@@ -369,6 +369,53 @@ TEST_F(rdma, reading_costs_by_the_file_not_by_the_region)
 		EXPECT_EQ(0, ibv_dereg_mr(mr[i]));
 }
 
+/* One line of the table; the next call goes on behind it. */
+static long next_line(int fd)
+{
+	char line[512];
+	long first = -1;
+	size_t len = 0;
+
+	while (len < sizeof(line) - 1 && read(fd, line + len, 1) == 1)
+		if (line[len++] == '\n')
+			break;
+	line[len] = 0;
+	return sscanf(line, "%*s %ld-", &first) == 1 ? first : -1;
+}
+
+/* It goes on where it was, even if the records there are gone by then. */
+TEST_F(rdma, table_shows_what_stays_while_others_go)
+{
+	struct ibv_mr *mr[8];
+	int i, fd;
+
+	ASSERT_EQ(0, lease(self->fd, F_LAYOUT | F_UNBREAK));
+	memset(self->memory, 0, SIZE);
+	/* Three of each of the first two pages, and one behind. */
+	for (i = 0; i < 8; i++) {
+		mr[i] = ibv_reg_mr(self->pd, self->memory + i / 3 * 4096, 4096,
+				   IBV_ACCESS_LOCAL_WRITE);
+		ASSERT_NE(NULL, mr[i]);
+	}
+	fd = open("/sys/kernel/debug/layout_pin/pins", O_RDONLY);
+	ASSERT_LE(0, fd);
+	/* The end of a line fetches the next one, so its place is the third. */
+	EXPECT_EQ(0, next_line(fd));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, ibv_dereg_mr(mr[i]));
+	EXPECT_EQ(0, next_line(fd));
+	/* A change elsewhere. */
+	EXPECT_EQ(0, ibv_dereg_mr(mr[7]));
+	EXPECT_EQ(4096, next_line(fd));
+	EXPECT_EQ(4096, next_line(fd));
+	EXPECT_EQ(4096, next_line(fd));
+	EXPECT_EQ(8192, next_line(fd));
+	EXPECT_EQ(-1, next_line(fd));
+	close(fd);
+	for (i = 3; i < 7; i++)
+		EXPECT_EQ(0, ibv_dereg_mr(mr[i]));
+}
+
 /* Whose blocks nobody moves: as on a kernel without leases. */
 TEST_F(rdma, device_dax_needs_no_lease)
 {
