@@ -12,6 +12,7 @@
 #include <linux/fcntl.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/layout_range.h>
 #include <linux/layout_wait.h>
 #include <linux/sched/signal.h>
 
@@ -101,6 +102,26 @@ int layout_break_leases(struct inode *inode, bool wait)
 			     FL_LAYOUT | FL_LAYOUT_UNMAP);
 }
 
+/**
+ * layout_break_endless() - may a holder take as long as it likes to let go?
+ * @inode: file whose holders were asked
+ *
+ * Return: true if lease-break-time was 0 when one of them was asked.
+ */
+bool layout_break_endless(struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	struct file_lease *fl;
+	bool endless = false;
+
+	spin_lock(&ctx->flc_lock);
+	list_for_each_entry(fl, &ctx->flc_lease, c.flc_list)
+		endless |= layout_lease_user(&fl->c) &&
+			!(fl->c.flc_flags & FL_UNBREAK) && !fl->fl_break_time;
+	spin_unlock(&ctx->flc_lock);
+	return endless;
+}
+
 static int layout_ask(struct inode *inode)
 {
 	int error = layout_break_leases(inode, false);
@@ -113,6 +134,39 @@ int __layout_break(struct inode *inode, loff_t start, loff_t end)
 	return __layout_pin_check(inode, start, end) ?: layout_ask(inode);
 }
 EXPORT_SYMBOL_GPL(__layout_break);
+
+/* Is a part of the file that begins and ends with a unit of allocation? */
+static bool layout_in_units(loff_t offset, loff_t len, u64 unit)
+{
+	return layout_unit_start(offset, unit) == offset &&
+		layout_unit_start(len, unit) == len;
+}
+
+bool __layout_fallocate_fails(struct inode *inode, int mode, loff_t offset,
+			      loff_t len, u64 unit)
+{
+	unsigned long limit = rlimit(RLIMIT_FSIZE);
+	loff_t size;
+
+	/* Direct I/O that is under way may move the end of the file. */
+	inode_dio_wait(inode);
+	size = i_size_read(inode);
+	switch (mode & FALLOC_FL_MODE_MASK) {
+	case FALLOC_FL_COLLAPSE_RANGE:
+		return !layout_in_units(offset, len, unit) ||
+			offset + len >= size;
+	case FALLOC_FL_INSERT_RANGE:
+		return !layout_in_units(offset, len, unit) || offset >= size ||
+			inode->i_sb->s_maxbytes - size < len;
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_UNSHARE_RANGE:
+		return !(mode & FALLOC_FL_KEEP_SIZE) && offset + len > size &&
+			limit != RLIM_INFINITY && offset + len > limit;
+	default:
+		return false;
+	}
+}
+EXPORT_SYMBOL_GPL(__layout_fallocate_fails);
 
 /* Does another process hold a breakable lease? */
 static bool layout_lease_of_others(struct inode *inode)
@@ -151,21 +205,42 @@ static int layout_share(struct inode *inode1, bool ask1,
 	return error;
 }
 
+int __layout_exchange_check(struct inode *inode1, struct inode *inode2)
+{
+	return layout_share_check(inode1, true) ?:
+		layout_share_check(inode2, true);
+}
+EXPORT_SYMBOL_GPL(__layout_exchange_check);
+
 int __layout_exchange(struct inode *inode1, struct inode *inode2)
 {
 	return layout_share(inode1, true, inode2, true);
 }
 EXPORT_SYMBOL_GPL(__layout_exchange);
 
-/* Could the caller take a layout lease on this file? */
+/**
+ * layout_may_lease() - could the caller take a layout lease on this file?
+ * @idmap: of the mount by which he has the file
+ * @inode: the file
+ *
+ * A stacked file system acts with the rights of its mounter, which are not the
+ * caller's: look at his own. A server acts with the name of its client, but has
+ * capabilities of its own: look at the name only. No audit, since there is
+ * usually no lease and the capability is not used.
+ */
+bool layout_may_lease(struct mnt_idmap *idmap, struct inode *inode)
+{
+	vfsuid_t vfsuid = i_uid_into_vfsuid(idmap, inode);
+
+	if (current->flags & PF_KTHREAD)
+		return vfsuid_eq_kuid(vfsuid, current_fsuid());
+	return vfsuid_eq_kuid(vfsuid, current_real_cred()->fsuid) ||
+		has_ns_capability_noaudit(current, &init_user_ns, CAP_LEASE);
+}
+
 static bool layout_may_ask(struct file *filp)
 {
-	vfsuid_t vfsuid = i_uid_into_vfsuid(file_mnt_idmap(filp),
-					    file_inode(filp));
-
-	/* Usually there is no lease, and CAP_LEASE is not used: no audit. */
-	return vfsuid_eq_kuid(vfsuid, current_fsuid()) ||
-		ns_capable_noaudit(&init_user_ns, CAP_LEASE);
+	return layout_may_lease(file_mnt_idmap(filp), file_inode(filp));
 }
 
 int __layout_remap(struct file *file_in, struct file *file_out,

@@ -22,7 +22,7 @@
 /* How long to wait for one page at most, before the call is made again. */
 #define LAYOUT_WAIT_PAGE	HZ
 
-/* How long a kernel thread, which no signal reaches, waits for pages. */
+/* How long a kernel thread, which no signal reaches, waits without an end. */
 #define LAYOUT_WAIT_KTHREAD	(10 * HZ)
 
 /* For threads that never wait, see layout_wait_never(). */
@@ -183,16 +183,45 @@ static bool layout_wait_expired(const struct layout_wait *wait)
 		time_after(jiffies, wait->since + LAYOUT_WAIT_KTHREAD);
 }
 
+/*
+ * With a lease-break-time of 0 a holder has all the time that it wants. No
+ * signal would end the wait of a kernel thread then, so it looks again now and
+ * then.
+ */
+static int layout_wait_leases(struct layout_wait *wait, struct inode *inode)
+{
+	if (!(current->flags & PF_KTHREAD) || !layout_break_endless(inode))
+		return layout_break_leases(inode, true);
+	if (layout_wait_expired(wait))
+		return -EAGAIN;
+	schedule_timeout_interruptible(HZ / 10);
+	return 0;
+}
+
 static int layout_wait_for(struct layout_wait *wait, struct inode *inode)
 {
 	if (wait->nonblock)
 		return -EAGAIN;
 	if (signal_pending(current))
 		return -ERESTARTSYS;
+	/*
+	 * A wait for leases has an end, if no more of them are granted. One for
+	 * a page has none: a stranger may wait for a page that he keeps in use
+	 * himself, and must not keep the owner from a lease by that.
+	 */
+	if (!wait->page || layout_may_lease(&nop_mnt_idmap, inode))
+		layout_wait_close(wait, inode);
 	if (!wait->page)
-		return layout_break_leases(inode, true);
+		return layout_wait_leases(wait, inode);
 	return layout_wait_expired(wait) ? -EAGAIN :
 		layout_wait_idle(wait, inode);
+}
+
+/* No system call is made again for a worker of io_uring. */
+static int layout_wait_errno(int error)
+{
+	return error == -ERESTARTSYS && (current->flags & PF_IO_WORKER) ?
+		-EINTR : error;
 }
 
 static void layout_wait_forget(struct layout_wait *wait)
@@ -214,8 +243,8 @@ bool __layout_wait_again(struct layout_wait *wait, int *error)
 	if (wait->inode) {
 		/* A caller in between may have done without, as a copy does. */
 		if (*error < 0) {
-			layout_wait_close(wait, wait->inode);
 			*error = layout_wait_for(wait, wait->inode);
+			*error = layout_wait_errno(*error);
 			again = !*error;
 		}
 		layout_wait_forget(wait);

@@ -53,6 +53,9 @@ int layout_setlease_if(struct file *filp, int arg, struct file_lease **flp,
 int __layout_break(struct inode *inode, loff_t start, loff_t end);
 int __layout_pin_check(struct inode *inode, loff_t start, loff_t end);
 bool __layout_in_use(struct inode *inode);
+bool __layout_fallocate_fails(struct inode *inode, int mode, loff_t offset,
+			      loff_t len, u64 unit);
+int __layout_exchange_check(struct inode *inode1, struct inode *inode2);
 int __layout_exchange(struct inode *inode1, struct inode *inode2);
 int __layout_remap(struct file *file_in, struct file *file_out,
 		   unsigned int remap_flags);
@@ -138,6 +141,49 @@ static inline int layout_swap_check(struct inode *inode)
 static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
 {
 	return layout_pin_inode(inode) ? __layout_break(inode, start, end) : 0;
+}
+
+/**
+ * layout_fallocate_fails() - will the file system refuse this fallocate(2)?
+ * @inode: the file
+ * @mode: FALLOC_FL_ flags, checked by the caller
+ * @offset: as given, in bytes
+ * @len: as given, in bytes
+ * @unit: what the file system allocates at a time, in bytes
+ *
+ * Says so if the arguments are wrong, whatever leases there are. The file
+ * system then calls layout_pin_check() and not layout_break(), since no holder
+ * has to let go for a call that changes nothing. It still makes its own checks.
+ *
+ * Context: may wait for direct I/O. The lock held that keeps the size of the
+ *	file, and held until the file system has made its checks.
+ * Return: false if it may succeed, or if the file never had a layout lease.
+ */
+static inline bool layout_fallocate_fails(struct inode *inode, int mode,
+					  loff_t offset, loff_t len, u64 unit)
+{
+	return layout_pin_inode(inode) &&
+		__layout_fallocate_fails(inode, mode, offset, len, unit);
+}
+
+/**
+ * layout_exchange_check() - may blocks of these files be shared or exchanged?
+ * @inode1: one of the files
+ * @inode2: the other one; @inode1 again if there is none
+ *
+ * For what takes long or asks others before layout_exchange() or layout_remap()
+ * is called: it would be in vain. Asks nobody.
+ *
+ * Context: takes flc_lock. Without the locks of the inodes the answer may
+ *	change at once.
+ * Return: 0, or -ETXTBSY if there is a pin or a live unbreakable layout lease,
+ *	even the caller's own.
+ */
+static inline int layout_exchange_check(struct inode *inode1,
+					struct inode *inode2)
+{
+	return layout_pin_inode(inode1) || layout_pin_inode(inode2) ?
+		__layout_exchange_check(inode1, inode2) : 0;
 }
 
 /**
@@ -262,6 +308,18 @@ static inline int layout_swap_check(struct inode *inode)
 }
 
 static inline int layout_break(struct inode *inode, loff_t start, loff_t end)
+{
+	return 0;
+}
+
+static inline bool layout_fallocate_fails(struct inode *inode, int mode,
+					  loff_t offset, loff_t len, u64 unit)
+{
+	return false;
+}
+
+static inline int layout_exchange_check(struct inode *inode1,
+					struct inode *inode2)
 {
 	return 0;
 }

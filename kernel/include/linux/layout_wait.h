@@ -106,15 +106,16 @@ static inline void layout_wait_begin(struct layout_wait *wait, bool nonblock)
  * @error: what the call answered, negative for an errno; replaced if the wait
  *	fails
  *
- * No layout lease is granted on the file until the call was made again, so a
- * wait for leases has an end: lease-break-time.
+ * After a wait for leases no layout lease is granted on the file until the call
+ * has ended, so these waits have an end: lease-break-time. So it is after a
+ * wait for a page, but only if the caller could take a lease himself.
  *
  * Context: may sleep, interruptibly; the caller holds no lock and no write
  *	access to a file system, and keeps the file by its path or an open file.
  * Return: true if the call is to be made again. False if @error stands:
- *	-ERESTARTSYS if a signal came, -EAGAIN if this call does not wait, or if
- *	a kernel thread, which no signal reaches, has waited ten seconds for
- *	pages.
+ *	-ERESTARTSYS if a signal came (-EINTR in a worker of io_uring), -EAGAIN
+ *	if this call does not wait, or if a kernel thread, which no signal
+ *	reaches, has waited ten seconds for what has no end.
  */
 static inline bool layout_wait_again(struct layout_wait *wait, int *error)
 {

@@ -8,7 +8,9 @@
 #include "asked_holder.h"
 #include "short_reference.h"
 #include "ext4_ioctl.h"
+#include <limits.h>
 #include <linux/fs.h>
+#include <sys/resource.h>
 #include <sys/swap.h>
 
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
@@ -328,6 +330,171 @@ TEST_F(layout, wrong_arguments_break_no_lease)
 	end_holder(holder);
 	close(other);
 	unlink(path);
+}
+
+struct wrong_range {
+	int mode;
+	long at, len;
+	int error;
+};
+
+/* Which both file systems refuse, whoever has the file. */
+static const struct wrong_range wrong_ranges[] = {
+	/* Not whole blocks. */
+	{ FALLOC_FL_COLLAPSE_RANGE, 1, PAGE, EINVAL },
+	{ FALLOC_FL_COLLAPSE_RANGE, 0, 1, EINVAL },
+	{ FALLOC_FL_INSERT_RANGE, 1, PAGE, EINVAL },
+	{ FALLOC_FL_INSERT_RANGE, 0, 1, EINVAL },
+	/* To the end, and behind it. */
+	{ FALLOC_FL_COLLAPSE_RANGE, 0, UNITS * PAGE, EINVAL },
+	{ FALLOC_FL_COLLAPSE_RANGE, UNITS * PAGE, PAGE, EINVAL },
+	{ FALLOC_FL_INSERT_RANGE, UNITS * PAGE, PAGE, EINVAL },
+	/* More than a file can have, and than this process may write. */
+	{ FALLOC_FL_INSERT_RANGE, 0, LONG_MAX & -PAGE, EFBIG },
+	{ FALLOC_FL_ZERO_RANGE, 0, (UNITS + 1) * PAGE, EFBIG },
+};
+
+TEST_F(layout, wrong_ranges_break_no_lease)
+{
+	struct rlimit old, small = { UNITS * PAGE, RLIM_INFINITY };
+	const struct wrong_range *r = wrong_ranges;
+	struct holder holder;
+	double start;
+	pid_t pid;
+	int status;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_FSIZE, &old));
+	signal(SIGXFSZ, SIG_IGN);
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &small));
+	holder = hold(self->path);
+	ASSERT_EQ(0, holder.error);
+	start = seconds();
+	for (; r < wrong_ranges + ARRAY_SIZE(wrong_ranges); r++)
+		EXPECT_EQ(r->error, fallocate(self->fd, r->mode, r->at, r->len) ?
+			  errno : 0) {
+			TH_LOG("mode %d, %ld bytes at %ld", r->mode, r->len,
+			       r->at);
+		}
+	EXPECT_GE(AT_ONCE, seconds() - start);
+	EXPECT_EQ(0, shared->asked);
+	EXPECT_EQ(1, count_locks("LAYOUT ACTIVE"));
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &old));
+	/* The test of the test: what is right asks. */
+	pid = fork();
+	if (!pid)
+		_exit(fallocate(self->fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE) ?
+		      errno : 0);
+	EXPECT_TRUE(is_asked());
+	shared->let_go = 1;
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	end_holder(holder);
+}
+
+static int truncate_as_nobody(const char *path)
+{
+	return setuid(NOBODY) || truncate(path, 0) ? errno : 0;
+}
+
+/* He may keep the page in use himself, for as long as he likes. */
+TEST_F(layout, stranger_who_waits_for_a_page_keeps_nobody_from_a_lease)
+{
+	int pipe_fds[2], status;
+	pid_t pid;
+
+	ASSERT_EQ(0, fchmod(self->fd, 0666));
+	*self->memory = 'x';
+	ASSERT_EQ(0, short_reference(self->memory, pipe_fds));
+	pid = fork();
+	if (!pid) {
+		drop_reference(pipe_fds);
+		_exit(truncate_as_nobody(self->path));
+	}
+	EXPECT_FALSE(ends_within(pid, &status, 0.5));
+	/* The change asks this process when it looks again. */
+	signal(SIGIO, SIG_IGN);
+	EXPECT_EQ(0, set_lease(self->fd, F_LAYOUT));
+	EXPECT_EQ(0, set_lease(self->fd, F_UNLCK));
+	drop_reference(pipe_fds);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+}
+
+/* An overlay of two folders of this file system, the file in one of them. */
+static int mount_overlay(FIXTURE_DATA(layout) *self, const char *layer)
+{
+	const char *dir = kind_dir(&self->kind);
+	char command[512];
+
+	snprintf(command, sizeof(command),
+		 "cd %s && mkdir -p lower upper work merged && mv file %s/ && "
+		 "mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work "
+		 "overlay merged", dir, layer);
+	snprintf(self->path, sizeof(self->path), "%s/%s/file", dir, layer);
+	return system(command);
+}
+
+static int umount_overlay(FIXTURE_DATA(layout) *self)
+{
+	char command[512];
+
+	let_go(self);
+	snprintf(command, sizeof(command), "cd %s && umount merged && "
+		 "rm -rf lower upper work merged", kind_dir(&self->kind));
+	return system(command);
+}
+
+static int open_for_writing(const char *path)
+{
+	return open(path, O_RDWR) < 0 ? errno : 0;
+}
+
+/* It clones where it can, as a copy. */
+TEST_F(layout, copy_up_breaks_no_lease)
+{
+	struct holder holder;
+	char path[128];
+	double start;
+
+	*self->memory = 'x';
+	ASSERT_EQ(0, mount_overlay(self, "lower"));
+	kind_path(&self->kind, path, "merged/file");
+	holder = hold(self->path);
+	ASSERT_EQ(0, holder.error);
+	start = seconds();
+	EXPECT_EQ(0, elsewhere(open_for_writing(path)));
+	EXPECT_GE(AT_ONCE, seconds() - start);
+	EXPECT_EQ(0, shared->asked);
+	EXPECT_EQ(1, count_locks("LAYOUT ACTIVE"));
+	end_holder(holder);
+	EXPECT_EQ(0, umount_overlay(self));
+}
+
+/* The overlay acts with the rights of root, who mounted it. */
+TEST_F(layout, overlay_lends_nobody_its_rights)
+{
+	bool shares = kind_fs(&self->kind)->shares_blocks;
+	struct holder holder;
+	char from[128], to[128];
+	double start;
+	int fd;
+
+	ASSERT_EQ(0, mount_overlay(self, "upper"));
+	kind_path(&self->kind, from, "merged/file");
+	kind_path(&self->kind, to, "merged/other");
+	ASSERT_EQ(0, chmod(from, 0644));
+	fd = open(to, O_CREAT | O_RDWR, 0644);
+	ASSERT_EQ(0, fchown(fd, NOBODY, NOBODY));
+	close(fd);
+	holder = hold(self->path);
+	ASSERT_EQ(0, holder.error);
+	start = seconds();
+	EXPECT_EQ(shares ? ETXTBSY : EOPNOTSUPP,
+		  elsewhere(copy_as_nobody(from, to, true)));
+	EXPECT_GE(AT_ONCE, seconds() - start);
+	EXPECT_EQ(0, shared->asked);
+	end_holder(holder);
+	EXPECT_EQ(0, umount_overlay(self));
 }
 
 TEST_HARNESS_MAIN

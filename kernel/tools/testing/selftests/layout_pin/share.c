@@ -11,6 +11,7 @@
 #include <xfs/xfs.h>
 
 #include "exchange.h"
+#include "short_reference.h"
 
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
@@ -116,6 +117,59 @@ TEST_F(layout, ranges_are_not_exchanged_under_a_lease)
 	}
 	ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
 	EXPECT_EQ(0, exchange(other, self->fd, size));
+	close(other);
+	unlink(path);
+}
+
+static void go_on(int sig)
+{
+}
+
+/* The errno, EINTR if it waited. */
+#define WITHOUT_A_WAIT(expression) ({					\
+	int __error;							\
+									\
+	alarm(5);							\
+	__error = (expression);						\
+	alarm(0);							\
+	__error;							\
+})
+
+/* The caller's own lease refuses, so there is nothing to wait for. */
+TEST_F(layout, refused_at_once_beside_a_page_in_use)
+{
+	struct xfs_swapext args;
+	struct exchange_range dry_run = { .flags = EXCHANGE_RANGE_DRY_RUN };
+	struct file_clone_range nothing = { .src_fd = self->fd };
+	struct sigaction interrupt = { .sa_handler = go_on };
+	char path[64];
+	int other, fds[2];
+	long size;
+
+	ASSERT_EQ(0, mount_with_exchange(self));
+	size = UNITS * self->unit;
+	other = open_other(self, path);
+	memset(self->memory, 'a', size);
+	dry_run.file1_fd = other;
+	dry_run.length = size;
+	nothing.src_offset = size;
+	ASSERT_EQ(0, set_lease(self->fd, UNBREAK));
+	ASSERT_EQ(0, short_reference(self->memory, fds));
+	ASSERT_EQ(0, sigaction(SIGALRM, &interrupt, NULL));
+	EXPECT_EQ(ETXTBSY, WITHOUT_A_WAIT(ioctl(other, FICLONE, self->fd) ?
+					  errno : 0));
+	EXPECT_EQ(ETXTBSY, WITHOUT_A_WAIT(ioctl(self->fd, FICLONE, other) ?
+					  errno : 0));
+	EXPECT_EQ(ETXTBSY, WITHOUT_A_WAIT(exchange(other, self->fd, size)));
+	ASSERT_EQ(0, swapping(self->fd, other, size, &args));
+	EXPECT_EQ(ETXTBSY, WITHOUT_A_WAIT(swap_extents(&args)));
+	drop_reference(fds);
+	/* Nothing at all is no sharing, and is not refused. */
+	EXPECT_EQ(0, ioctl(other, FICLONERANGE, &nothing) ? errno : 0);
+	/* What is only tried says what the exchange would. */
+	EXPECT_EQ(ETXTBSY, exchange_range(self->fd, &dry_run));
+	ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
+	EXPECT_EQ(0, exchange_range(self->fd, &dry_run));
 	close(other);
 	unlink(path);
 }
