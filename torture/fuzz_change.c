@@ -6,32 +6,6 @@
 #include <linux/falloc.h>
 #include "fuzz.h"
 
-/* include/linux/falloc.h of the kernel; XFS's tools have other structures. */
-struct space_resv {
-	__s16 type;
-	__s16 whence;
-	__s64 start;
-	__s64 len;
-	__s32 sysid;
-	__u32 pid;
-	__s32 pad[4];
-};
-
-static const struct {
-	unsigned long request;
-	int mode;
-} reserving[] = {
-	{ _IOW('X', 40, struct space_resv), FALLOC_FL_KEEP_SIZE },
-	{ _IOW('X', 42, struct space_resv), FALLOC_FL_KEEP_SIZE },
-	{ _IOW('X', 41, struct space_resv),
-	  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
-	{ _IOW('X', 43, struct space_resv),
-	  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE },
-	{ _IOW('X', 57, struct space_resv),
-	  FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE },
-};
-
-#define RESERVING	(sizeof(reserving) / sizeof(*reserving))
 #define MODE_MASK	(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | \
 			 FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | \
 			 FALLOC_FL_UNSHARE_RANGE)
@@ -298,60 +272,6 @@ static void apply_fallocate(struct world *w, const struct op *op, int got)
 		apply_range(w, usable(w, op, op->a)->file, op->z, op->x, op->y);
 }
 
-/* The same by the ioctls that XFS brought; b: which, c: whence */
-static void make_reserve(struct world *w, struct op *op)
-{
-	op->a = some_file(w, op->actor);
-	op->b = rnd(w, RESERVING);
-	op->c = rnd(w, 8) ? 0 : (int)rnd(w, 5) - 1;
-	op->z = reserving[op->b].mode;
-	make_range(w, op);
-}
-
-static long reserve_start(struct world *w, const struct op *op)
-{
-	struct ofd *ofd = usable(w, op, op->a);
-
-	unsigned long start = op->x;
-
-	if (op->c == SEEK_END && ofd)
-		start += w->files[ofd->file].size;
-	return start;
-}
-
-static void predict_reserve(struct world *w, const struct op *op,
-			    struct answers *want)
-{
-	struct ofd *ofd = usable(w, op, op->a);
-
-	if (op->b < 0 || op->b >= (int)RESERVING)
-		return;
-	if (!ofd)
-		may(want, EBADF);
-	else if (op->c < 0 || op->c > SEEK_END)
-		may(want, EINVAL);
-	else
-		predict_range(w, op->actor, ofd, reserving[op->b].mode,
-			      reserve_start(w, op), op->y, want);
-}
-
-static int run_reserve(struct world *w, const struct op *op)
-{
-	struct space_resv args = {
-		.whence = op->c, .start = op->x, .len = op->y,
-	};
-
-	return errno_of(ioctl(fd_of(w, op, op->a), reserving[op->b].request,
-			      &args));
-}
-
-static void apply_reserve(struct world *w, const struct op *op, int got)
-{
-	if (!got)
-		apply_range(w, usable(w, op, op->a)->file,
-			    reserving[op->b].mode, reserve_start(w, op), op->y);
-}
-
 /* a: arena, b: cell, x: where in it, y: length */
 static void make_remove(struct world *w, struct op *op)
 {
@@ -405,10 +325,8 @@ const struct call change_calls[] = {
 	  run_ftruncate, apply_ftruncate },
 	{ "truncate", 30, false, make_truncate, predict_truncate,
 	  run_truncate, apply_truncate },
-	{ "fallocate", 110, false, make_fallocate, predict_fallocate,
+	{ "fallocate", 130, false, make_fallocate, predict_fallocate,
 	  run_fallocate, apply_fallocate },
-	{ "reserve", 20, false, make_reserve, predict_reserve, run_reserve,
-	  apply_reserve },
 	{ "madvise_remove", 30, false, make_remove, predict_remove,
 	  run_remove, apply_remove },
 	{ }

@@ -6,7 +6,6 @@
  */
 #include <poll.h>
 #include <sys/resource.h>
-#include <sys/swap.h>
 #include "fuzz.h"
 
 static int dead_slot(struct world *w)
@@ -309,39 +308,6 @@ static int run_remount(struct world *w, const struct op *op)
 			      MS_REMOUNT | MS_RDONLY, "dax"));
 }
 
-static void make_swapon(struct world *w, struct op *op)
-{
-	op->a = rnd(w, NAMES);
-}
-
-static void predict_swapon(struct world *w, const struct op *op,
-			   struct answers *want)
-{
-	if (op->a < 0 || op->a >= NAMES)
-		return;
-	if (w->actor[op->actor].uid) {
-		may(want, EPERM);
-		return;
-	}
-	model_open(w, op->actor, w->name[op->a], READS | WRITES, want);
-	if (want->ofds)
-		want->skip = true;
-	model_share(w, SUPERVISOR, w->name[op->a], want);
-	want->ofds = 0;
-	want->breaks = BREAKS_NONE;
-	may(want, EINVAL);
-	/* A lease of any kind refuses it, even if the file could be none. */
-	may(want, ETXTBSY);
-}
-
-static int run_swapon(struct world *w, const struct op *op)
-{
-	char path[64], name[16];
-
-	snprintf(name, sizeof(name), "file%d", op->a);
-	return errno_of(swapon(kind_path(&w->kind, path, name), 0));
-}
-
 const struct call process_calls[] = {
 	{ "fork", 6, true, make_fork, predict_fork, run_fork, apply_fork },
 	{ "exec", 2, true, make_exec, predict_exec, run_exec },
@@ -351,6 +317,5 @@ const struct call process_calls[] = {
 	{ "file_pins", 10, false, make_pins, predict_pins, run_pins },
 	{ "check", 4, true, make_check, predict_exec, run_check },
 	{ "remount", 2, false, make_exec, predict_remount, run_remount },
-	{ "swapon", 3, false, make_swapon, predict_swapon, run_swapon },
 	{ }
 };

@@ -382,68 +382,6 @@ static void apply_swap(struct world *w, const struct op *op, int got)
 	}
 }
 
-/* Never of DAX files, be they leased or not. */
-static void predict_move(struct world *w, const struct op *op,
-			 struct answers *want)
-{
-	struct two two = { usable(w, op, op->a), usable(w, op, op->b) };
-
-	if (!two.from || (!on_xfs(w) &&
-			  (!two.to || (two.from->mode & 3) != 3 ||
-			   !(two.to->mode & WRITES)))) {
-		may(want, EBADF);
-		return;
-	}
-	if (on_xfs(w)) {
-		may(want, ENOTTY);
-		return;
-	}
-	may(want, EOPNOTSUPP);
-	if (two.from->file == two.to->file)
-		may(want, EINVAL);
-}
-
-static int run_move(struct world *w, const struct op *op)
-{
-	struct move_extent args = {
-		.donor_fd = fd_of(w, op, op->b), .orig_start = op->x,
-		.donor_start = op->y, .len = op->z,
-	};
-
-	return errno_of(ioctl(fd_of(w, op, op->a), EXT4_IOC_MOVE_EXT, &args));
-}
-
-/* A feature that these file systems are made without. */
-static void predict_exchange(struct world *w, const struct op *op,
-			     struct answers *want)
-{
-	struct two two = { usable(w, op, op->a), usable(w, op, op->b) };
-
-	if (!two.from)
-		may(want, EBADF);
-	else if (!on_xfs(w))
-		may(want, ENOTTY);
-	if (want->nr)
-		return;
-	if (!two.to || (two.from->mode & 3) != 3 || (two.to->mode & 3) != 3)
-		may(want, EBADF);
-	wrong_area(op, want);
-	if (two.to)
-		share_two(w, op, &two, want);
-	may(want, EOPNOTSUPP);
-}
-
-static int run_exchange(struct world *w, const struct op *op)
-{
-	struct exchange_range args = {
-		.file1_fd = fd_of(w, op, op->b), .file1_offset = op->y,
-		.file2_offset = op->x, .length = op->z,
-	};
-
-	return errno_of(ioctl(fd_of(w, op, op->a),
-			      IOC_EXCHANGE_RANGE, &args));
-}
-
 static void make_boot(struct world *w, struct op *op)
 {
 	op->a = some_file(w, op->actor);
@@ -488,8 +426,6 @@ const struct call share_calls[] = {
 	  apply_dedupe },
 	{ "copy", 10, false, make_copy, predict_copy, run_copy, apply_copy },
 	{ "swap", 10, false, make_two, predict_swap, run_swap, apply_swap },
-	{ "move", 6, false, make_two, predict_move, run_move },
-	{ "exchange", 6, false, make_two, predict_exchange, run_exchange },
 	{ "boot", 6, false, make_boot, predict_boot, run_boot },
 	{ }
 };
