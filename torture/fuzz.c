@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A generator of bad input with the contract as its oracle. From a seed it makes
- * up calls with hostile arguments (fcntl, open, truncate, fallocate, mmap,
- * ioctl, pins and memory regions) in several processes on several files, and
- * a model of the contract predicts each answer. See fuzz.h for the parts.
+ * Bad input for layout leases, judged by the contract. From a seed it makes up
+ * calls with hostile arguments (fcntl, open, truncate, fallocate, mmap, ioctl,
+ * pins and memory regions) in several processes on several files. A model of
+ * the contract says which calls must be refused and which must not be, and
+ * which process may have which lease or pin. From outside it checks that no
+ * block moves under a pin and that all tables agree. See fuzz.h for the parts.
  *
  *	fuzz			a slice: two seeds that are always the same
  *	fuzz --seed N		that seed only
@@ -19,6 +21,7 @@
 #include <getopt.h>
 #include <sys/random.h>
 #include "fuzz.h"
+#include "rdma_loop.h"
 
 #define EPISODE		1000	/* calls, then everything is made anew */
 #define SLICE		1000	/* calls for each seed and kind by default */
@@ -73,7 +76,7 @@ static struct options parse(int argc, char **argv)
 		case 'v':
 			options.verbose = true;
 			break;
-		case 'a':	/* these two are for its own use */
+		case 'a':	/* these two are not for users */
 			options.actor = atoi(optarg);
 			break;
 		case 'w':
@@ -146,7 +149,7 @@ static void summary(const struct world *w)
 	printf("\n");
 }
 
-/* A model that skips all that is interesting would agree with any kernel. */
+/* A model that skips all interesting calls would agree with any kernel. */
 static bool reached(const struct world *w)
 {
 	int i;
@@ -168,7 +171,7 @@ static bool selected(const struct options *options, struct world *w, int nr)
 	return !options->kind || !strcmp(options->kind, kind_name(w));
 }
 
-/* Of a file system that was not used there is none. */
+/* A file system that was not used need not exist. */
 static bool used(const struct options *options, const struct file_system *fs)
 {
 	return !options->kind ||
@@ -202,7 +205,7 @@ static void run_tests(struct world *w, const struct options *options)
 {
 	unsigned long seeds[2] = { 1, 2 };
 	int i, k, nr = 2, nr_kinds = 0, tests = 0;
-	double start = seconds();
+	double start = seconds(), share;
 	long calls = SLICE;
 
 	if (options->one_seed || options->calls || options->time) {
@@ -226,9 +229,9 @@ static void run_tests(struct world *w, const struct options *options)
 			if (!selected(options, w, k))
 				continue;
 			tests++;
-			test_seed(w, seeds[i], calls,
-				  options->time ? start + (double)options->time *
-				  tests / (nr * nr_kinds) : 0);
+			share = (double)tests / (nr * nr_kinds);
+			test_seed(w, seeds[i], calls, options->time ?
+				  start + options->time * share : 0);
 		}
 	}
 	test_consistent(options);
@@ -247,12 +250,23 @@ static void test_replay(struct world *w, const char *path)
 	ksft_test_result(ok, "every answer of the history is the model's\n");
 }
 
+/* Make soft RoCE on a dummy interface, if the kernel can. */
+static bool verbs_there(void)
+{
+	struct rdma_loop loop = { };
+
+	if (loop_open_device(&loop))
+		return false;
+	ibv_close_device(loop.context);
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = parse(argc, argv);
 	struct world *w;
 
-	/* Whatever happens, what was said so far has to be seen. */
+	/* What was printed must be seen even if this is killed. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	calls_init();
 	if (options.actor) {

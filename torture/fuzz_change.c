@@ -6,61 +6,45 @@
 #include <linux/falloc.h>
 #include "fuzz.h"
 
-#define MODE_MASK	(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | \
-			 FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE | \
-			 FALLOC_FL_UNSHARE_RANGE)
+#define KEEP		FALLOC_FL_KEEP_SIZE
+#define PUNCH		FALLOC_FL_PUNCH_HOLE
+#define ZERO		FALLOC_FL_ZERO_RANGE
+#define COLLAPSE	FALLOC_FL_COLLAPSE_RANGE
+#define INSERT		FALLOC_FL_INSERT_RANGE
+#define UNSHARE		FALLOC_FL_UNSHARE_RANGE
+#define HUGE_SIZE	(1L << 40)	/* at the limits of ext4 */
+#define CHANGES		(PUNCH | ZERO | COLLAPSE | INSERT | UNSHARE)
 
+/* Fewer blocks are shared, or none. */
 static void blocks_went(struct file *file)
 {
 	if (file->sharing == SHARED)
 		file->sharing = MAYBE_SHARED;
 }
 
-static void predict_size(struct world *w, int actor, int index, long size,
-			 struct answers *want)
+static void rule_size(struct world *w, int actor, int index, long size,
+		      struct rule *rule)
 {
-	struct file *file = &w->files[index];
-	bool blocked = false;
+	const struct file *file = &w->files[index];
 
-	if (file->odd)
-		may(want, EFBIG);
-	if (size < file->size)
-		blocked = model_change(w, actor, index, size / PAGE, LONG_MAX,
-				       want);
-	if (!blocked)
-		may(want, 0);
-}
-
-static void apply_size(struct world *w, int index, long size)
-{
-	struct file *file = &w->files[index];
-
-	if (size <= file->size)
-		blocks_went(file);
-	file->size = size;
+	rule->plain = size >= 0 && !file->odd;
+	if (size >= 0 && size < file->size)
+		model_change(w, actor, index, size / PAGE, LONG_MAX, rule);
 }
 
 static void make_ftruncate(struct world *w, struct op *op)
 {
-	op->a = some_file(w, op->actor);
-	op->x = rnd(w, 8) ? file_offset(w) : wild(w);
+	make_fd(w, op);
+	op->x = some_offset(w);
 }
 
-static void predict_ftruncate(struct world *w, const struct op *op,
-			      struct answers *want)
+static void rule_ftruncate(struct world *w, const struct op *op,
+			   struct rule *rule)
 {
 	struct ofd *ofd = usable(w, op, op->a);
 
-	if (!ofd)
-		may(want, EBADF);
-	else if (!(ofd->mode & WRITES))
-		may(want, EINVAL);
-	if (op->x < 0)
-		may(want, EINVAL);
-	if (op->x > w->max_bytes)
-		may(want, EFBIG);
-	if (!want->nr)
-		predict_size(w, op->actor, ofd->file, op->x, want);
+	if (ofd && (ofd->mode & WRITES))
+		rule_size(w, op->actor, ofd->file, op->x, rule);
 }
 
 static int run_ftruncate(struct world *w, const struct op *op)
@@ -70,195 +54,137 @@ static int run_ftruncate(struct world *w, const struct op *op)
 
 static void apply_ftruncate(struct world *w, const struct op *op, int got)
 {
-	if (!got)
-		apply_size(w, usable(w, op, op->a)->file, op->x);
+	if (got)
+		return;
+	blocks_went(file_of(w, op, op->a));
+	file_of(w, op, op->a)->size = op->x;
 }
 
 static void make_truncate(struct world *w, struct op *op)
 {
 	op->a = rnd(w, NAMES);
-	op->x = rnd(w, 8) ? file_offset(w) : wild(w);
+	op->x = some_offset(w);
 }
 
-static void predict_truncate(struct world *w, const struct op *op,
-			     struct answers *want)
+static void rule_truncate(struct world *w, const struct op *op,
+			  struct rule *rule)
 {
-	if (op->a < 0 || op->a >= NAMES)
-		return;
-	if (op->x < 0)
-		may(want, EINVAL);
-	if (op->x > w->max_bytes)
-		may(want, EFBIG);
-	/* It is a kind of opening for writing. */
-	if (op->x >= 0)
-		model_open(w, op->actor, w->name[op->a], WRITES, want);
-	if (!want->nr)
-		predict_size(w, op->actor, w->name[op->a], op->x, want);
-	else if (want->ofds)
-		want->breaks = BREAKS_SOME;
+	rule_size(w, op->actor, w->name[op->a], op->x, rule);
 }
 
 static int run_truncate(struct world *w, const struct op *op)
 {
-	char path[64], name[16];
+	char path[64];
 
-	snprintf(name, sizeof(name), "file%d", op->a);
-	return errno_of(truncate(kind_path(&w->kind, path, name), op->x));
+	return errno_of(truncate(file_path(w, op->a, path), op->x));
 }
 
 static void apply_truncate(struct world *w, const struct op *op, int got)
 {
-	if (!got)
-		apply_size(w, w->name[op->a], op->x);
-}
+	struct file *file = &w->files[w->name[op->a]];
 
-/* The modes one by one, and what no mode is. */
-static int some_mode(struct world *w)
-{
-	static const int good[] = {
-		0, FALLOC_FL_KEEP_SIZE,
-		FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		FALLOC_FL_ZERO_RANGE,
-		FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
-		FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE,
-		FALLOC_FL_UNSHARE_RANGE,
-		FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
-	};
-
-	if (rnd(w, 10))
-		return good[rnd(w, sizeof(good) / sizeof(*good))];
-	return rnd(w, 2) ? (long)rnd(w, 256) : wild(w);
-}
-
-static bool is_one_mode(int mode)
-{
-	int what = mode & MODE_MASK;
-	bool keep = mode & FALLOC_FL_KEEP_SIZE;
-
-	if ((mode & ~(MODE_MASK | FALLOC_FL_KEEP_SIZE)) || (what & (what - 1)))
-		return false;
-	if (what == FALLOC_FL_PUNCH_HOLE)
-		return keep;
-	if (what == FALLOC_FL_COLLAPSE_RANGE || what == FALLOC_FL_INSERT_RANGE)
-		return !keep;
-	return true;
+	if (got)
+		return;
+	blocks_went(file);
+	file->size = op->x;
 }
 
 /* Allocating a lot takes a lot of time, and of disk. */
 static bool too_much(const struct world *w, int mode, long at, long len)
 {
-	return (mode & MODE_MASK) != FALLOC_FL_PUNCH_HOLE && at >= 0 &&
-		len > 16 * w->unit && at <= w->max_bytes - len;
+	return (mode & CHANGES) != PUNCH && at >= 0 && len > 16 * w->unit &&
+		at <= LONG_MAX - len;
 }
 
 static void make_range(struct world *w, struct op *op)
 {
-	op->x = rnd(w, 8) ? file_offset(w) : wild(w);
-	op->y = rnd(w, 8) ? file_offset(w) : wild(w);
+	op->x = some_offset(w);
+	op->y = some_offset(w);
 	if (too_much(w, op->z, op->x, op->y))
 		op->y = w->unit;
 }
 
-/* What the man page says of the arguments, whatever the file. */
-static void predict_arguments(const struct world *w, int mode, int ofd_mode,
-			      long at, long len, struct answers *want)
+/* Nothing is wrong with the range, whatever the file system checks. */
+static bool is_plain(const struct world *w, const struct file *file, int mode,
+		     long at, long len)
 {
-	if (at < 0 || len <= 0)
-		may(want, EINVAL);
-	else if (at > LONG_MAX - len || at + len > w->max_bytes)
-		may(want, EFBIG);
-	if (!is_one_mode(mode))
-		may(want, EOPNOTSUPP);
-	if (!(ofd_mode & WRITES))
-		may(want, EBADF);
-	if ((mode & FALLOC_FL_UNSHARE_RANGE) && !kind_fs(&w->kind)->shares_blocks)
-		may(want, EOPNOTSUPP);
+	long unit = mode & (COLLAPSE | INSERT) ? PAGE : 1;
+
+	return !file->odd && file->size < HUGE_SIZE && at >= 0 &&
+		at < file->size && len > 0 && len < file->size - at &&
+		at % unit == 0 && len % unit == 0 &&
+		(shares_blocks(w) || !(mode & UNSHARE));
 }
 
-/* What it says about the range and the size of this file. */
-static void predict_move(const struct world *w, int what, long size, long at,
-			 long len, struct answers *want)
-{
-	if (what != FALLOC_FL_COLLAPSE_RANGE && what != FALLOC_FL_INSERT_RANGE)
-		return;
-	if (at % PAGE || len % PAGE)
-		may(want, EINVAL);
-	if (what == FALLOC_FL_COLLAPSE_RANGE && at + len >= size)
-		may(want, EINVAL);
-	if (what == FALLOC_FL_INSERT_RANGE && at >= size)
-		may(want, EINVAL);
-	if (what == FALLOC_FL_INSERT_RANGE && len > w->max_bytes - size)
-		may(want, EFBIG);
-}
-
-static void predict_range(struct world *w, int actor, const struct ofd *ofd,
-			  int mode, long at, long len, struct answers *want)
+static void rule_range(struct world *w, int actor, const struct ofd *ofd,
+		       int mode, long at, long len, struct rule *rule)
 {
 	const struct file *file = &w->files[ofd->file];
-	int what = mode & MODE_MASK;
-	bool blocked = false;
-	long last;
+	long last = LONG_MAX;
 
-	predict_arguments(w, mode, ofd->mode, at, len, want);
-	if (want->nr)
+	rule->skip = too_much(w, mode, at, len);
+	if (!(mode & CHANGES) || !(ofd->mode & WRITES) || at < 0 || len <= 0 ||
+	    len > LONG_MAX - at)
 		return;
-	if (too_much(w, mode, at, len))
-		want->skip = true;
-	predict_move(w, what, file->size, at, len, want);
-	last = what == FALLOC_FL_COLLAPSE_RANGE ||
-	       what == FALLOC_FL_INSERT_RANGE ? LONG_MAX : (at + len - 1) / PAGE;
-	if (what)
-		blocked = model_change(w, actor, ofd->file, at / PAGE, last,
-				       want);
-	if (!want->nr)
-		may(want, 0);
-	else if (!blocked)
-		want->breaks = BREAKS_SOME;
-	if (file->odd) {
-		may(want, EOPNOTSUPP);
-		want->breaks = BREAKS_SOME;
-	}
+	rule->plain = is_plain(w, file, mode, at, len);
+	if (!(mode & (COLLAPSE | INSERT)))
+		last = (at + len - 1) / PAGE;
+	model_change(w, actor, ofd->file, at / PAGE, last, rule);
 }
 
-static void apply_range(struct world *w, int index, int mode, long at, long len)
+static void apply_range(struct world *w, const struct op *op, int mode,
+			long at, long len)
 {
-	struct file *file = &w->files[index];
-	bool keep = mode & FALLOC_FL_KEEP_SIZE;
-	int what = mode & MODE_MASK;
+	struct file *file = file_of(w, op, op->a);
+	struct stat st;
 
-	if (what == FALLOC_FL_COLLAPSE_RANGE)
-		file->size -= len;
-	else if (what == FALLOC_FL_INSERT_RANGE)
-		file->size += len;
-	if (what == FALLOC_FL_UNSHARE_RANGE && file->sharing != NOT_SHARED)
-		file->sharing = !at && len >= file->size && file->size ?
-			NOT_SHARED : MAYBE_SHARED;
-	else if (what)
+	if (!fstat(fd_of(w, op, op->a), &st))
+		file->size = st.st_size;
+	if ((mode & UNSHARE) && !at && file->size && len >= file->size)
+		file->sharing = NOT_SHARED;
+	else if (mode & CHANGES)
 		blocks_went(file);
-	if (!keep && (!what || what == FALLOC_FL_ZERO_RANGE ||
-		      what == FALLOC_FL_UNSHARE_RANGE) &&
-	    at + len > file->size)
-		file->size = at + len;
 }
 
 /* a: slot, x: offset, y: length, z: mode */
 static void make_fallocate(struct world *w, struct op *op)
 {
-	op->a = some_file(w, op->actor);
-	op->z = some_mode(w);
+	static const int modes[] = {
+		0, KEEP, PUNCH | KEEP, PUNCH | KEEP, ZERO, ZERO | KEEP,
+		COLLAPSE, INSERT, UNSHARE, UNSHARE | KEEP,
+	};
+
+	make_fd(w, op);
+	op->z = PICK(w, modes);
+	if (!rnd(w, 10))
+		op->z = rnd(w, 2) ? (long)rnd(w, 256) : (int)wild(w);
 	make_range(w, op);
 }
 
-static void predict_fallocate(struct world *w, const struct op *op,
-			      struct answers *want)
+/* Two modes at once, or half of one, are nobody's. */
+static bool is_mode(int mode)
+{
+	switch (mode & ~KEEP) {
+	case PUNCH:
+		return mode & KEEP;
+	case COLLAPSE:
+	case INSERT:
+		return !(mode & KEEP);
+	default:
+		return mode == 0 || (mode & ~KEEP) == ZERO ||
+			(mode & ~KEEP) == UNSHARE;
+	}
+}
+
+static void rule_fallocate(struct world *w, const struct op *op,
+			   struct rule *rule)
 {
 	struct ofd *ofd = usable(w, op, op->a);
 
 	if (!ofd)
-		may(want, EBADF);
-	else
-		predict_range(w, op->actor, ofd, op->z, op->x, op->y, want);
+		return;
+	rule_range(w, op->actor, ofd, op->z, op->x, op->y, rule);
+	rule->plain = rule->plain && is_mode(op->z);
 }
 
 static int run_fallocate(struct world *w, const struct op *op)
@@ -269,7 +195,7 @@ static int run_fallocate(struct world *w, const struct op *op)
 static void apply_fallocate(struct world *w, const struct op *op, int got)
 {
 	if (!got)
-		apply_range(w, usable(w, op, op->a)->file, op->z, op->x, op->y);
+		apply_range(w, op, op->z, op->x, op->y);
 }
 
 /* a: arena, b: cell, x: where in it, y: length */
@@ -283,27 +209,16 @@ static void make_remove(struct world *w, struct op *op)
 		op->x += 1 + rnd(w, PAGE - 1);
 }
 
-static void predict_remove(struct world *w, const struct op *op,
-			   struct answers *want)
+static void rule_remove(struct world *w, const struct op *op,
+			struct rule *rule)
 {
-	struct cell *cell;
+	struct cell *cell = &w->actor[op->actor].cell[op->a][op->b];
 
-	if (op->a < 0 || op->a >= ARENAS || op->b < 0 || op->b >= CELLS ||
-	    op->x < 0 || op->y <= 0 || op->x + op->y > w->unit + PAGE)
-		return;
-	cell = &w->actor[op->actor].cell[op->a][op->b];
-	if (op->x % PAGE)
-		may(want, EINVAL);
-	else if (op->x + op->y > w->unit)
-		want->skip = true;
-	else if (cell->ofd < 0)
-		may(want, ENOMEM);
-	else if (!cell->shared || !cell->may_write)
-		may(want, EACCES);
-	else
-		predict_range(w, op->actor, &w->ofds[cell->ofd],
-			      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			      cell->index * w->unit + op->x, op->y, want);
+	rule->skip = op->x + op->y > w->unit;
+	if (cell->ofd >= 0 && cell->shared && cell->may_write)
+		rule_range(w, op->actor, &w->ofds[cell->ofd], PUNCH | KEEP,
+			   cell->index * w->unit + op->x, op->y, rule);
+	rule->plain = rule->plain && op->x % PAGE == 0;
 }
 
 static int run_remove(struct world *w, const struct op *op)
@@ -321,13 +236,13 @@ static void apply_remove(struct world *w, const struct op *op, int got)
 }
 
 const struct call change_calls[] = {
-	{ "ftruncate", 50, false, make_ftruncate, predict_ftruncate,
+	{ "ftruncate", 50, false, make_ftruncate, rule_ftruncate,
 	  run_ftruncate, apply_ftruncate },
-	{ "truncate", 30, false, make_truncate, predict_truncate,
-	  run_truncate, apply_truncate },
-	{ "fallocate", 130, false, make_fallocate, predict_fallocate,
+	{ "truncate", 30, false, make_truncate, rule_truncate, run_truncate,
+	  apply_truncate },
+	{ "fallocate", 130, false, make_fallocate, rule_fallocate,
 	  run_fallocate, apply_fallocate },
-	{ "madvise_remove", 30, false, make_remove, predict_remove,
-	  run_remove, apply_remove },
+	{ "madvise_remove", 30, false, make_remove, rule_remove, run_remove,
+	  apply_remove },
 	{ }
 };

@@ -2,8 +2,8 @@
 /*
  * What fuzz.c checks beside answers, from outside: no block of a pinned page
  * moves, the table of records covers what is pinned and nothing else,
- * /proc/locks shows the leases that the model has, file_pins what each process
- * has pinned, and files are as long as the model says.
+ * /proc/locks shows the leases that were granted, file_pins shows what each
+ * process has pinned, and files are as long as calls have made them.
  */
 #include <linux/fiemap.h>
 #include <linux/fs.h>
@@ -20,7 +20,6 @@ struct record {
 
 static const char table[] = "/sys/kernel/debug/layout_pin/pins";
 
-/* A read that opens nothing which leases could notice. */
 static int reopen(const struct file *file)
 {
 	char path[64];
@@ -140,7 +139,8 @@ void hook_pin(struct world *w)
 			continue;
 		pin->blocks = pin_blocks(w, pin);
 		if (!pin->blocks)
-			fail(w, WRONG_TABLE, "pages %ld-%ld are pinned, but no blocks",
+			fail(w, WRONG_TABLE,
+			     "pages %ld-%ld are pinned, but no blocks",
 			     pin->first, pin->last);
 		if (!find_range(w, pin, records + nr - fresh, fresh))
 			fail(w, WRONG_TABLE, "no record of pages %ld-%ld",
@@ -165,7 +165,8 @@ static void check_files(struct world *w)
 		const struct pinned *pin = &w->pins[i];
 
 		if (pin->used && pin_blocks(w, pin) != pin->blocks)
-			fail(w, WRONG_TABLE, "blocks of file %d, pages %ld-%ld, moved under a pin",
+			fail(w, WRONG_TABLE,
+			     "blocks of file %d, pages %ld-%ld, moved",
 			     pin->file, pin->first, pin->last);
 	}
 }
@@ -214,7 +215,8 @@ static void check_records(struct world *w)
 		if (memcmp(&kernel[i], &model[i], sizeof(*model)))
 			break;
 	if (i < nr)
-		fail(w, WRONG_TABLE, "a record of pages %ld-%ld that are not pinned so",
+		fail(w, WRONG_TABLE,
+		     "a record of pages %ld-%ld that are not pinned so",
 		     kernel[i].from, kernel[i].to);
 	else if (i < nr_model)
 		fail(w, WRONG_TABLE, "no record of pages %ld-%ld",
@@ -240,8 +242,8 @@ static int locks_of_kernel(struct line *lines)
 	while (file && nr < OFDS && fgets(text, sizeof(text), file))
 		if (sscanf(text, "%*d: LAYOUT %15s %15s %d %*x:%*x:%lu",
 			   state, kind, &pid, &ino) == 4)
-			snprintf(lines[nr++].text, sizeof(*lines), "%s %s %d %lu",
-				 state, kind, pid, ino);
+			snprintf(lines[nr++].text, sizeof(*lines),
+				 "%s %s %d %lu", state, kind, pid, ino);
 	if (file)
 		fclose(file);
 	return nr;
@@ -257,9 +259,9 @@ static int locks_of_model(const struct world *w, struct line *lines)
 	int nr = 0;
 
 	for (ofd = w->ofds; ofd < w->ofds + OFDS; ofd++)
-		if (ofd->used && ofd->lease >= LAYOUT &&
-		    ofd->lease <= EXCLUSIVE)
-			snprintf(lines[nr++].text, sizeof(*lines), "%s %s %d %lu",
+		if (ofd->used && ofd->lease != NO_LEASE)
+			snprintf(lines[nr++].text, sizeof(*lines),
+				 "%s %s %d %lu",
 				 ofd->refs ? "ACTIVE" : "ZOMBIE",
 				 kinds[ofd->lease], ofd->holder_pid,
 				 w->files[ofd->file].ino);
@@ -274,16 +276,17 @@ static void check_locks(struct world *w)
 
 	qsort(kernel, nr, sizeof(*kernel), by_text);
 	qsort(model, nr_model, sizeof(*model), by_text);
-	for (i = 0; i < nr || i < nr_model; i++)
-		if (i >= nr || i >= nr_model || strcmp(kernel[i].text, model[i].text)) {
+	for (i = 0; i < nr || i < nr_model; i++) {
+		const char *has = i < nr ? kernel[i].text : "";
+		const char *wants = i < nr_model ? model[i].text : "";
+
+		if (strcmp(has, wants))
 			fail(w, WRONG_TABLE, "/proc/locks has '%s', not '%s'",
-			     i < nr ? kernel[i].text : "",
-			     i < nr_model ? model[i].text : "");
-			return;
-		}
+			     has, wants);
+	}
 }
 
-/* The lines of files below an owner, sorted, since their order means nothing. */
+/* The lines of files below an owner, sorted: their order means nothing. */
 static void append_sorted(char *text, struct line *lines, int nr)
 {
 	int i;
@@ -293,8 +296,8 @@ static void append_sorted(char *text, struct line *lines, int nr)
 		strcat(text, lines[i].text);
 }
 
-static bool pin_shows(const struct world *w, const struct pinned *pin, int owner,
-		      int slot)
+static bool pin_shows(const struct world *w, const struct pinned *pin,
+		      int owner, int slot)
 {
 	if (!pin->used)
 		return false;
@@ -309,7 +312,7 @@ static int shown_files(const struct world *w, int owner, int slot,
 		       struct line *lines)
 {
 	bool seen[INODES] = { };
-	char path[64], name[16];
+	char path[64];
 	int i, nr = 0;
 
 	for (i = 0; i < PINS; i++) {
@@ -319,10 +322,9 @@ static int shown_files(const struct world *w, int owner, int slot,
 		    seen[w->pins[i].file])
 			continue;
 		seen[w->pins[i].file] = true;
-		snprintf(name, sizeof(name), "file%d", file->name);
 		snprintf(lines[nr++].text, sizeof(*lines), "%s%s%s\n",
 			 owner < 0 ? "" : "\t",
-			 kind_path(&w->kind, path, name),
+			 file_path(w, file->name, path),
 			 file->named ? "" : " (deleted)");
 	}
 	return nr;

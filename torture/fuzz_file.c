@@ -7,102 +7,14 @@
 #include "descriptor.h"
 #include "fuzz.h"
 
-struct descriptor *file_slot(struct world *w, const struct op *op, int slot)
-{
-	if (slot < 0 || slot >= FDS)
-		return NULL;
-	return &w->actor[op->actor].file[slot];
-}
-
-/* -1 if there is none, which the kernel has to notice. */
-int fd_of(struct world *w, const struct op *op, int slot)
-{
-	struct descriptor *d = file_slot(w, op, slot);
-
-	return d && d->of >= 0 ? d->fd : -1;
-}
-
-/* The open file behind it, unless it is only a path. */
-struct ofd *usable(struct world *w, const struct op *op, int slot)
-{
-	struct descriptor *d = file_slot(w, op, slot);
-
-	if (!d || d->of < 0 || w->ofds[d->of].mode == PATH_ONLY)
-		return NULL;
-	return &w->ofds[d->of];
-}
-
-int errno_of(long result)
-{
-	return result < 0 ? errno : 0;
-}
-
-/* Mostly one that is open. */
-int some_file(struct world *w, int actor)
-{
-	int i, slot;
-
-	for (i = 0; i < 8; i++) {
-		slot = rnd(w, FDS);
-		if (w->actor[actor].file[slot].of >= 0)
-			return slot;
-	}
-	return slot;
-}
-
-int free_file_slot(struct world *w, int actor)
-{
-	int i;
-
-	for (i = 0; i < FDS; i++)
-		if (w->actor[actor].file[i].of < 0)
-			return i;
-	return -1;
-}
-
-int free_ofd(const struct world *w)
-{
-	int i;
-
-	for (i = 0; i < OFDS; i++)
-		if (!w->ofds[i].used)
-			return i;
-	return -1;
-}
-
-void new_ofd(struct world *w, int index, int file, int mode)
-{
-	w->ofds[index] = (struct ofd){
-		.used = true, .file = file, .mode = mode,
-		.signal_to.slot = -1, .holder.slot = -1,
-	};
-}
-
-/* Somewhere around what the files have, mostly at the edge of something. */
-long file_offset(struct world *w)
-{
-	long unit = rnd(w, 3) ? w->unit : PAGE;
-	long at = rnd(w, 12 * (w->unit / unit)) * unit;
-
-	if (unit == PAGE && w->unit != PAGE)
-		at = rnd(w, 10 * w->unit / PAGE) * PAGE;
-	if (!rnd(w, 8))
-		at += (long)rnd(w, 3) - 1;
-	else if (!rnd(w, 8))
-		at += 512 * rnd(w, 8);
-	return at;
-}
-
 static const struct {
 	int flags, mode;
 } modes[] = {
 	{ O_RDWR, READS | WRITES }, { O_RDWR, READS | WRITES },
 	{ O_RDWR, READS | WRITES }, { O_RDWR, READS | WRITES },
-	{ O_RDONLY, READS }, { O_RDONLY, READS }, { O_WRONLY, WRITES },
+	{ O_RDONLY, READS }, { O_WRONLY, WRITES },
 	{ O_RDWR | O_TRUNC, READS | WRITES }, { O_PATH, PATH_ONLY },
 };
-
-#define MODES	(sizeof(modes) / sizeof(*modes))
 
 /* a: name, b: slot, c: to be closed by exec, x: mode */
 static void make_open(struct world *w, struct op *op)
@@ -110,70 +22,60 @@ static void make_open(struct world *w, struct op *op)
 	op->a = rnd(w, NAMES);
 	op->b = free_file_slot(w, op->actor);
 	op->c = rnd(w, 2);
-	op->x = rnd(w, MODES);
+	op->x = rnd(w, ARRAY_SIZE(modes));
 }
 
-static void predict_open(struct world *w, const struct op *op,
-			 struct answers *want)
+static void rule_open(struct world *w, const struct op *op,
+		      struct rule *rule)
 {
 	struct descriptor *d = file_slot(w, op, op->b);
-	int file, flags;
+	int file = w->name[op->a];
 
-	if (!d || d->of >= 0 || free_ofd(w) < 0 || op->a < 0 ||
-	    op->a >= NAMES || op->x < 0 || op->x >= (long)MODES) {
-		want->skip = true;
-		return;
-	}
-	file = w->name[op->a];
-	flags = modes[op->x].flags;
-	if (!(flags & O_PATH))
-		model_open(w, op->actor, file, modes[op->x].mode, want);
-	/* An empty file keeps its size: nobody is asked, and nothing refused. */
-	if ((flags & O_TRUNC) && w->files[file].size &&
-	    model_change(w, op->actor, file, 0, LONG_MAX, want))
-		return;
-	may(want, 0);
+	rule->skip = !d || d->of >= 0 || free_ofd(w) < 0;
+	rule->plain = true;
+	if ((modes[op->x].flags & O_TRUNC) && w->files[file].size)
+		model_change(w, op->actor, file, 0, LONG_MAX, rule);
+	if (!rule->blocked)
+		may(rule, 0);
 }
 
 static int run_open(struct world *w, const struct op *op)
 {
-	char path[64], name[16];
-	int fd;
+	char path[64];
 
-	snprintf(name, sizeof(name), "file%d", op->a);
-	fd = open(kind_path(&w->kind, path, name),
-		  modes[op->x].flags | (op->c ? O_CLOEXEC : 0));
-	w->learned = fd;
-	return errno_of(fd);
+	w->learned = open(file_path(w, op->a, path),
+			  modes[op->x].flags | (op->c ? O_CLOEXEC : 0));
+	return errno_of(w->learned);
 }
 
 static void apply_open(struct world *w, const struct op *op, int got)
 {
-	struct descriptor *d = file_slot(w, op, op->b);
+	struct file *file = &w->files[w->name[op->a]];
 	int ofd = free_ofd(w);
 
 	if (got)
 		return;
-	new_ofd(w, ofd, w->name[op->a], modes[op->x].mode);
-	*d = (struct descriptor){
+	w->ofds[ofd] = (struct ofd){
+		.used = true, .file = w->name[op->a],
+		.mode = modes[op->x].mode,
+		.signal_to.slot = -1, .holder.slot = -1,
+	};
+	*file_slot(w, op, op->b) = (struct descriptor){
 		.fd = w->learned, .of = ofd, .cloexec = op->c,
 	};
-	if (modes[op->x].flags & O_TRUNC) {
-		w->files[w->name[op->a]].size = 0;
-		if (w->files[w->name[op->a]].sharing == SHARED)
-			w->files[w->name[op->a]].sharing = MAYBE_SHARED;
-	}
+	if (!(modes[op->x].flags & O_TRUNC))
+		return;
+	file->size = 0;
+	if (file->sharing == SHARED)
+		file->sharing = MAYBE_SHARED;
 }
 
-static void make_close(struct world *w, struct op *op)
+/* Never fails because of a pin or a lease. */
+static void rule_close(struct world *w, const struct op *op,
+		       struct rule *rule)
 {
-	op->a = some_file(w, op->actor);
-}
-
-static void predict_close(struct world *w, const struct op *op,
-			  struct answers *want)
-{
-	may(want, fd_of(w, op, op->a) < 0 ? EBADF : 0);
+	if (fd_of(w, op, op->a) >= 0)
+		may(rule, 0);
 }
 
 static int run_close(struct world *w, const struct op *op)
@@ -194,36 +96,30 @@ static void make_dup(struct world *w, struct op *op)
 	op->c = rnd(w, 2);
 }
 
-static void predict_dup(struct world *w, const struct op *op,
-			struct answers *want)
+static void rule_dup(struct world *w, const struct op *op, struct rule *rule)
 {
 	struct descriptor *d = file_slot(w, op, op->b);
 
-	if (!d || d->of >= 0)
-		want->skip = true;
-	may(want, fd_of(w, op, op->a) < 0 ? EBADF : 0);
+	rule->skip = !d || d->of >= 0;
 }
 
 static int run_dup(struct world *w, const struct op *op)
 {
-	int fd = fcntl(fd_of(w, op, op->a),
-		       op->c ? F_DUPFD_CLOEXEC : F_DUPFD, 3);
-
-	w->learned = fd;
-	return errno_of(fd);
+	w->learned = fcntl(fd_of(w, op, op->a),
+			   op->c ? F_DUPFD_CLOEXEC : F_DUPFD, 3);
+	return errno_of(w->learned);
 }
 
 static void apply_dup(struct world *w, const struct op *op, int got)
 {
-	if (got)
-		return;
-	*file_slot(w, op, op->b) = (struct descriptor){
-		.fd = w->learned, .of = file_slot(w, op, op->a)->of,
-		.cloexec = op->c,
-	};
+	if (!got)
+		*file_slot(w, op, op->b) = (struct descriptor){
+			.fd = w->learned, .of = file_slot(w, op, op->a)->of,
+			.cloexec = op->c,
+		};
 }
 
-/* To an actor over its socket: a: slot of a file, or b: of a driver; c: whom. */
+/* a: slot of a file, or b: of a driver; c: the actor that is to get it */
 static void make_send(struct world *w, struct op *op)
 {
 	op->a = rnd(w, 4) ? some_file(w, op->actor) : -1;
@@ -236,15 +132,12 @@ static struct descriptor *parcel(struct world *w, const struct op *op)
 	return op->a >= 0 ? file_slot(w, op, op->a) : own_slot(w, op, op->b);
 }
 
-static void predict_send(struct world *w, const struct op *op,
-			 struct answers *want)
+static void rule_send(struct world *w, const struct op *op,
+		      struct rule *rule)
 {
 	struct descriptor *d = parcel(w, op);
 
-	if (!d || d->of < 0 || op->c < 1 || op->c >= ACTORS ||
-	    w->queued[op->c] == QUEUE)
-		want->skip = true;
-	may(want, 0);
+	rule->skip = !d || d->of < 0 || w->queued[op->c] == QUEUE;
 }
 
 static int run_send(struct world *w, const struct op *op)
@@ -254,13 +147,14 @@ static int run_send(struct world *w, const struct op *op)
 
 static void apply_send(struct world *w, const struct op *op, int got)
 {
-	w->queue[op->c][w->queued[op->c]++] = (struct flight){
-		.owner = op->a < 0, .of = parcel(w, op)->of,
-	};
+	if (!got)
+		w->queue[op->c][w->queued[op->c]++] = (struct flight){
+			.owner = op->a < 0, .of = parcel(w, op)->of,
+		};
 }
 
 /* Into a free slot of whatever it is; there may be nothing. */
-static void make_none(struct world *w, struct op *op)
+static void make_receive(struct world *w, struct op *op)
 {
 }
 
@@ -274,47 +168,29 @@ static struct descriptor *shelf(struct world *w, int actor)
 	return owner ? &w->actor[actor].own[slot] : &w->actor[actor].file[slot];
 }
 
-static void predict_receive(struct world *w, const struct op *op,
-			    struct answers *want)
+static void rule_receive(struct world *w, const struct op *op,
+			 struct rule *rule)
 {
-	if (w->queued[op->actor] && !shelf(w, op->actor))
-		want->skip = true;
-	may(want, w->queued[op->actor] ? 0 : EAGAIN);
+	rule->skip = !w->queued[op->actor] || !shelf(w, op->actor);
 }
 
 static int run_receive(struct world *w, const struct op *op)
 {
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec part = { &byte, 1 };
-	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header;
-	int fd;
-
-	if (recvmsg(w->sockets[op->actor][0], &message, MSG_DONTWAIT) < 0)
-		return errno;
-	header = CMSG_FIRSTHDR(&message);
-	if (!header)
-		return EBADMSG;
-	memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	w->learned = fd;
-	return 0;
+	w->learned = receive_descriptor(w->sockets[op->actor][0]);
+	return w->learned < 0 ? EBADMSG : 0;
 }
 
 static void apply_receive(struct world *w, const struct op *op, int got)
 {
-	int i;
+	struct flight *queue = w->queue[op->actor];
 
 	if (got)
 		return;
 	*shelf(w, op->actor) = (struct descriptor){
-		.fd = w->learned, .of = w->queue[op->actor][0].of,
+		.fd = w->learned, .of = queue->of,
 	};
 	w->queued[op->actor]--;
-	for (i = 0; i < w->queued[op->actor]; i++)
-		w->queue[op->actor][i] = w->queue[op->actor][i + 1];
+	memmove(queue, queue + 1, w->queued[op->actor] * sizeof(*queue));
 }
 
 /* A name gets a new file, by unlink(2) or rename(2): never refused. */
@@ -334,32 +210,25 @@ static int free_file(const struct world *w)
 	return -1;
 }
 
-static void predict_replace(struct world *w, const struct op *op,
-			    struct answers *want)
+static void rule_replace(struct world *w, const struct op *op,
+			 struct rule *rule)
 {
-	if (free_file(w) < 0 || op->a < 0 || op->a >= NAMES)
-		want->skip = true;
-	may(want, w->actor[op->actor].uid ? EACCES : 0);
+	rule->skip = free_file(w) < 0 || w->actor[op->actor].uid;
+	may(rule, 0);
 }
 
 static int run_replace(struct world *w, const struct op *op)
 {
-	char path[64], other[80], name[16];
-	int fd, error = 0;
+	char path[64], other[80];
+	int error;
 
-	snprintf(name, sizeof(name), "file%d", op->a);
-	kind_path(&w->kind, path, name);
+	file_path(w, op->a, path);
 	snprintf(other, sizeof(other), "%s.new", path);
 	if (!op->x && unlink(path))
 		return errno;
-	fd = open(op->x ? other : path, O_RDWR | O_CREAT | O_EXCL, 0666);
-	if (fd < 0)
-		return errno;
-	if (fchmod(fd, 0666) ||
-	    (op->a == NAMES - 1 && fchown(fd, NOBODY, NOBODY)) ||
-	    ftruncate(fd, 4 * w->unit) || (op->x && rename(other, path)))
+	error = create_file(w, op->a, op->x ? other : path);
+	if (!error && op->x && rename(other, path))
 		error = errno;
-	close(fd);
 	return error;
 }
 
@@ -370,12 +239,7 @@ static void apply_replace(struct world *w, const struct op *op, int got)
 	if (got)
 		return;
 	w->files[w->name[op->a]].named = false;
-	w->name[op->a] = file;
-	w->files[file] = (struct file){
-		.used = true, .named = true, .name = op->a,
-		.uid = op->a == NAMES - 1 ? NOBODY : 0, .size = 4 * w->unit,
-		.path_fd = w->files[file].path_fd,
-	};
+	new_file(w, file, op->a);
 	w->hook = HOOK_FILE;
 	w->hook_arg = file;
 }
@@ -384,27 +248,20 @@ static void apply_replace(struct world *w, const struct op *op, int got)
 static void make_write(struct world *w, struct op *op)
 {
 	op->a = some_file(w, op->actor);
-	op->x = rnd(w, 8) ? file_offset(w) : wild(w);
+	op->x = some_offset(w);
 	op->y = 1 + rnd(w, 8192);
-	if (op->x > 16 * w->unit && op->x <= w->max_bytes)
-		op->x = w->max_bytes;
 }
 
-static void predict_write(struct world *w, const struct op *op,
-			  struct answers *want)
+/* Holes are filled and files grow, whatever leases and pins there are. */
+static void rule_write(struct world *w, const struct op *op,
+		       struct rule *rule)
 {
 	struct ofd *ofd = usable(w, op, op->a);
 
-	if (op->y <= 0 || op->y > 8192)
-		want->skip = true;
-	if (!ofd || !(ofd->mode & WRITES))
-		may(want, EBADF);
-	if (op->x < 0 || op->x > LONG_MAX - op->y)
-		may(want, EINVAL);
-	if (op->x >= w->max_bytes)
-		may(want, EFBIG);
-	if (!want->nr)
-		may(want, 0);
+	rule->skip = op->y <= 0 || op->y > 8192;
+	if (ofd && (ofd->mode & WRITES) && op->x >= 0 &&
+	    op->x <= 16 * w->unit && !w->files[ofd->file].odd)
+		may(rule, 0);
 }
 
 static int run_write(struct world *w, const struct op *op)
@@ -414,7 +271,8 @@ static int run_write(struct world *w, const struct op *op)
 
 	memset(text, 'a' + op->actor, sizeof(text));
 	done = pwrite(fd_of(w, op, op->a), text, op->y, op->x);
-	return done < 0 ? errno : done == op->y ? 0 : EIO;
+	w->learned = done;
+	return errno_of(done);
 }
 
 static void apply_write(struct world *w, const struct op *op, int got)
@@ -423,15 +281,9 @@ static void apply_write(struct world *w, const struct op *op, int got)
 
 	if (got)
 		return;
-	file = &w->files[usable(w, op, op->a)->file];
-	if (op->x + op->y > file->size)
-		file->size = op->x + op->y;
-}
-
-static void predict_sync(struct world *w, const struct op *op,
-			 struct answers *want)
-{
-	may(want, usable(w, op, op->a) ? 0 : EBADF);
+	file = file_of(w, op, op->a);
+	if (op->x + w->learned > file->size)
+		file->size = op->x + w->learned;
 }
 
 static int run_sync(struct world *w, const struct op *op)
@@ -440,17 +292,16 @@ static int run_sync(struct world *w, const struct op *op)
 }
 
 const struct call file_calls[] = {
-	{ "open", 60, false, make_open, predict_open, run_open, apply_open },
-	{ "close", 45, false, make_close, predict_close, run_close,
-	  apply_close },
-	{ "dup", 12, false, make_dup, predict_dup, run_dup, apply_dup },
-	{ "send", 14, false, make_send, predict_send, run_send, apply_send },
-	{ "receive", 18, false, make_none, predict_receive, run_receive,
+	{ "open", 60, false, make_open, rule_open, run_open, apply_open },
+	{ "close", 45, false, make_fd, rule_close, run_close, apply_close },
+	{ "dup", 12, false, make_dup, rule_dup, run_dup, apply_dup },
+	{ "send", 14, false, make_send, rule_send, run_send, apply_send },
+	{ "receive", 18, false, make_receive, rule_receive, run_receive,
 	  apply_receive },
-	{ "replace", 5, false, make_replace, predict_replace, run_replace,
+	{ "replace", 5, false, make_replace, rule_replace, run_replace,
 	  apply_replace },
-	{ "write", 40, false, make_write, predict_write, run_write,
+	{ "write", 40, false, make_write, rule_write, run_write,
 	  apply_write },
-	{ "fsync", 6, false, make_close, predict_sync, run_sync },
+	{ "fsync", 6, false, make_fd, NULL, run_sync },
 	{ }
 };

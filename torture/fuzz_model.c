@@ -1,56 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The contract of layout leases as a model in plain C, for fuzz.c: who may take
- * which lease, who may pin, what may change. It makes no system call.
- *
- * A call that breaks several rules at once may answer with any of them: the
- * contract sets no order. One that breaks none has to succeed.
+ * The contract of layout leases in plain C, for fuzz.c: which process may take
+ * which lease, which one may pin, what may change, and which holders a change
+ * asks. It makes no system call. It does not repeat checks of stock code.
  */
-#include <string.h>
 #include "fuzz.h"
 
 #define BITS	(F_LAYOUT | F_EXCLUSIVE | F_UNBREAK)
 
-struct who me(const struct world *w, int slot)
+/*
+ * Where a call breaks several rules at once any of them may say no: the
+ * contract sets no order.
+ */
+void may(struct rule *rule, int answer)
 {
-	return (struct who){ slot, w->actor[slot].life };
+	if (!allowed(rule, answer))
+		rule->list[rule->nr++] = answer;
 }
 
-bool is(const struct world *w, struct who whom, int slot)
+bool allowed(const struct rule *rule, int answer)
 {
-	return whom.slot == slot && whom.life == w->actor[slot].life;
-}
+	int i;
 
-bool alive(const struct world *w, struct who whom)
-{
-	return whom.slot > 0 && w->actor[whom.slot].alive &&
-		is(w, whom, whom.slot);
+	for (i = 0; i < rule->nr; i++)
+		if (rule->list[i] == answer)
+			return true;
+	return false;
 }
 
 bool unbreakable(enum lease lease)
 {
 	return lease == UNBREAK || lease == EXCLUSIVE;
-}
-
-static bool plain(enum lease lease)
-{
-	return lease == PLAIN_READ || lease == PLAIN_WRITE;
-}
-
-void may(struct answers *want, int answer)
-{
-	if (!allowed(want, answer))
-		want->list[want->nr++] = answer;
-}
-
-bool allowed(const struct answers *want, int answer)
-{
-	int i;
-
-	for (i = 0; i < want->nr; i++)
-		if (want->list[i] == answer)
-			return true;
-	return false;
 }
 
 /* What F_GETLEASE answers. */
@@ -60,119 +40,103 @@ int model_kind(enum lease lease)
 		[NO_LEASE] = F_UNLCK, [LAYOUT] = F_LAYOUT,
 		[UNBREAK] = F_LAYOUT | F_UNBREAK,
 		[EXCLUSIVE] = F_LAYOUT | F_EXCLUSIVE,
-		[PLAIN_READ] = F_RDLCK, [PLAIN_WRITE] = F_WRLCK,
 	};
 
 	return kinds[lease];
 }
 
 /* What a valid argument of F_SETLEASE asks for. */
-enum lease model_lease(int arg)
+static enum lease model_lease(int arg)
 {
 	if (arg & F_EXCLUSIVE)
 		return EXCLUSIVE;
 	if (arg & F_UNBREAK)
 		return UNBREAK;
-	if (arg & F_LAYOUT)
-		return LAYOUT;
-	return arg == F_RDLCK ? PLAIN_READ :
-	       arg == F_WRLCK ? PLAIN_WRITE : NO_LEASE;
+	return arg & F_LAYOUT ? LAYOUT : NO_LEASE;
 }
 
-/* Rules about the argument, the caller and the descriptor. */
-static void setlease_static(const struct world *w, int actor,
-			    const struct ofd *ofd, int arg,
-			    struct answers *want)
+/* Does a layout lease on another open file exclude one that is asked for? */
+static bool excluded(const struct world *w, const struct ofd *ofd,
+		     enum lease asked)
+{
+	const struct ofd *other;
+
+	for (other = w->ofds; other < w->ofds + OFDS; other++)
+		if (other->used && other != ofd && other->file == ofd->file &&
+		    other->lease != NO_LEASE &&
+		    (other->lease == EXCLUSIVE || asked == EXCLUSIVE))
+			return true;
+	return false;
+}
+
+/* Leases are for the owner of a file and for root. */
+static bool may_take(const struct world *w, int actor, int file)
 {
 	unsigned int uid = w->actor[actor].uid;
 
-	/* Letting go of a layout lease is for whoever has the open file. */
-	if (uid && uid != w->files[ofd->file].uid &&
-	    !(arg == F_UNLCK && ofd->lease != NO_LEASE && !plain(ofd->lease)))
-		may(want, EACCES);
-	if (!(arg & BITS)) {
-		if (arg != F_RDLCK && arg != F_WRLCK && arg != F_UNLCK)
-			may(want, EINVAL);
-		return;
-	}
-	if (!(arg & F_LAYOUT) || ((arg & ~BITS) && (arg & ~BITS) != F_RDLCK))
-		may(want, EINVAL);
-	if ((arg & (F_UNBREAK | F_EXCLUSIVE)) && !(ofd->mode & WRITES))
-		may(want, EBADF);
+	return !uid || uid == w->files[file].uid;
 }
 
-/* Two layout leases on different open files. */
-static bool exclude(enum lease held, enum lease asked)
+static void setlease_layout(const struct world *w, int actor,
+			    const struct ofd *ofd, int arg, struct rule *rule)
 {
-	return held == EXCLUSIVE || asked == EXCLUSIVE;
-}
-
-static void setlease_layout(const struct world *w, int actor, int index,
-			    enum lease asked, struct answers *want)
-{
-	const struct ofd *ofd = &w->ofds[index], *other;
 	enum sharing sharing = w->files[ofd->file].sharing;
+	enum lease asked = model_lease(arg);
+	bool others = !is(w, ofd->holder, actor) && alive(w, ofd->holder);
 
-	if (plain(ofd->lease))
-		may(want, EINVAL);
+	if (!may_take(w, actor, ofd->file))
+		may(rule, EACCES);
+	if (!(arg & F_LAYOUT) || ((arg & ~BITS) && (arg & ~BITS) != F_RDLCK))
+		may(rule, EINVAL);
+	if ((arg & (F_UNBREAK | F_EXCLUSIVE)) && !(ofd->mode & WRITES))
+		may(rule, EBADF);
+	if (rule->nr)
+		return;
 	if (sharing == SHARED)
-		may(want, EOPNOTSUPP);
-	for (other = w->ofds; other < w->ofds + OFDS; other++) {
-		if (!other->used || other == ofd || other->file != ofd->file)
-			continue;
-		if (other->lease != NO_LEASE && !plain(other->lease) &&
-		    exclude(other->lease, asked))
-			may(want, EAGAIN);
-	}
-	if (ofd->pins && (asked < ofd->lease ||
-			  (!is(w, ofd->holder, actor) && alive(w, ofd->holder))))
-		may(want, EBUSY);
-	if (!want->nr)
-		may(want, 0);
+		may(rule, EOPNOTSUPP);
+	if (excluded(w, ofd, asked))
+		may(rule, EAGAIN);
+	if (ofd->pins && (asked < ofd->lease || others))
+		may(rule, EBUSY);
+	if (!rule->nr)
+		may(rule, 0);
 	if (sharing == MAYBE_SHARED)
-		may(want, EOPNOTSUPP);
+		may(rule, EOPNOTSUPP);
 }
 
-static void setlease_plain(const struct world *w, int index, enum lease asked,
-			   struct answers *want)
+/* Plain leases are as before, but for those that meet a layout lease. */
+static void setlease_plain(const struct world *w, const struct ofd *ofd,
+			   int arg, struct rule *rule)
 {
-	const struct ofd *ofd = &w->ofds[index], *other;
+	const struct ofd *other;
 
-	if (ofd->lease != NO_LEASE && !plain(ofd->lease))
-		may(want, EINVAL);
-	for (other = w->ofds; other < w->ofds + OFDS; other++) {
-		if (!other->used || other->file != ofd->file)
-			continue;
-		if (asked == PLAIN_READ && (other->mode & WRITES))
-			may(want, EAGAIN);
-		if (asked == PLAIN_WRITE && other != ofd &&
-		    (other->mode & (READS | WRITES) ||
-		     other->lease != NO_LEASE))
-			may(want, EAGAIN);
-	}
-	if (!want->nr)
-		may(want, 0);
+	rule->fails = ofd->lease != NO_LEASE ||
+		(arg != F_RDLCK && arg != F_WRLCK);
+	for (other = w->ofds; arg == F_WRLCK && other < w->ofds + OFDS; other++)
+		if (other->used && other->file == ofd->file &&
+		    other->lease != NO_LEASE)
+			rule->fails = true;
 }
 
 void model_setlease(const struct world *w, int actor, int index, int arg,
-		    struct answers *want)
+		    struct rule *rule)
 {
 	const struct ofd *ofd = &w->ofds[index];
-	enum lease asked = model_lease(arg);
 
-	setlease_static(w, actor, ofd, arg, want);
-	if (want->nr)
-		return;
-	if (asked == NO_LEASE)
-		may(want, ofd->lease == NO_LEASE ? EAGAIN :
-			  ofd->pins ? EBUSY : 0);
-	else if (plain(asked))
-		setlease_plain(w, index, asked, want);
+	if (arg & BITS)
+		setlease_layout(w, actor, ofd, arg, rule);
+	else if (arg != F_UNLCK)
+		setlease_plain(w, ofd, arg, rule);
+	else if (ofd->lease != NO_LEASE)	/* even for other users */
+		may(rule, ofd->pins ? EBUSY : 0);
 	else
-		setlease_layout(w, actor, index, asked, want);
+		may(rule, may_take(w, actor, ofd->file) ? EAGAIN : EACCES);
 }
 
-/* Whom a break signals: as chosen, else who took the lease last. */
+/*
+ * A break signals the process that F_SETOWN chose, else the one that took the
+ * lease last.
+ */
 static void move_signal(const struct world *w, int actor, struct ofd *ofd,
 			struct who from)
 {
@@ -180,23 +144,19 @@ static void move_signal(const struct world *w, int actor, struct ofd *ofd,
 	    (from.slot >= 0 && (!memcmp(&ofd->signal_to, &from, sizeof(from)) ||
 				!alive(w, ofd->signal_to)))) {
 		ofd->signal_to = me(w, actor);
-		ofd->signal_group = false;
 		ofd->signal_uid = w->actor[actor].uid;
-		/* Of plain leases it is the thread that is asked: it is gone. */
-		if (plain(ofd->lease) && (w->op.flags & IN_THREAD))
-			ofd->signal_to.life = NO_LIFE;
 	}
 }
 
 void model_granted(struct world *w, int actor, int index, int arg)
 {
 	struct ofd *ofd = &w->ofds[index];
-	struct who nobody = { -1 }, from = nobody;
+	struct who from = { -1 };
 
 	if (ofd->lease == NO_LEASE) {
 		ofd->granted = ++w->grants;
 		ofd->holder = me(w, actor);
-	} else if (!plain(ofd->lease) && !is(w, ofd->holder, actor) &&
+	} else if (!is(w, ofd->holder, actor) &&
 		   (!ofd->pins || !alive(w, ofd->holder))) {
 		from = ofd->holder;
 		ofd->holder = me(w, actor);
@@ -205,7 +165,7 @@ void model_granted(struct world *w, int actor, int index, int arg)
 		ofd->holder_pid = w->actor[actor].pid;
 	ofd->lease = model_lease(arg);
 	move_signal(w, actor, ofd, from);
-	if (!plain(ofd->lease) && w->files[ofd->file].sharing == MAYBE_SHARED)
+	if (w->files[ofd->file].sharing == MAYBE_SHARED)
 		w->files[ofd->file].sharing = NOT_SHARED;
 }
 
@@ -215,8 +175,6 @@ void model_released(struct world *w, int index)
 
 	ofd->lease = NO_LEASE;
 	ofd->signal_to.slot = -1;
-	ofd->signal_group = false;
-	ofd->signal = 0;
 	ofd->released = false;
 }
 
@@ -244,9 +202,9 @@ static bool stands(const struct world *w, int file, int actor)
 	return false;
 }
 
-/* Whom a change asks to let go: holders of breakable leases, but the caller. */
+/* A change asks holders of breakable leases to let go, but not the caller. */
 static void ask_others(const struct world *w, int actor, int file,
-		       struct answers *want)
+		       struct rule *rule)
 {
 	int i;
 
@@ -254,59 +212,51 @@ static void ask_others(const struct world *w, int actor, int file,
 		if (w->ofds[i].used && w->ofds[i].file == file &&
 		    w->ofds[i].lease == LAYOUT &&
 		    !is(w, w->ofds[i].holder, actor))
-			want->ofds |= 1UL << i;
+			rule->asks |= 1UL << i;
 }
 
-/*
- * A change of the layout of these pages: refused with ETXTBSY and true, or
- * it has to ask others first.
- */
+/* A change of the layout of these pages: true if it must be refused. */
 bool model_change(const struct world *w, int actor, int file, long first,
-		  long last, struct answers *want)
+		  long last, struct rule *rule)
 {
-	if (pinned(w, file, first, last) || stands(w, file, actor)) {
-		may(want, ETXTBSY);
-		return true;
-	}
-	ask_others(w, actor, file, want);
-	want->breaks = BREAKS_ALL;
-	return false;
+	if (pinned(w, file, first, last) || stands(w, file, actor))
+		rule->blocked = true;
+	ask_others(w, actor, file, rule);
+	return rule->blocked;
 }
 
-/* The same where blocks are shared or exchanged: the caller's own count too. */
+/* The same where blocks are exchanged: the caller's own lease counts. */
+bool model_exchange(const struct world *w, int actor, int file,
+		    struct rule *rule)
+{
+	if (pinned(w, file, 0, LONG_MAX) || stands(w, file, -1))
+		rule->blocked = true;
+	ask_others(w, actor, file, rule);
+	return rule->blocked;
+}
+
+/* Shared: a caller that could not take a lease makes nobody lose one. */
 bool model_share(const struct world *w, int actor, int file,
-		 struct answers *want)
+		 struct rule *rule)
 {
-	if (pinned(w, file, 0, LONG_MAX) || stands(w, file, -1)) {
-		may(want, ETXTBSY);
-		return true;
-	}
-	ask_others(w, actor, file, want);
-	want->breaks = BREAKS_SOME;
-	return false;
+	struct rule own = { };
+
+	ask_others(w, actor, file, &own);
+	if (own.asks && !may_take(w, actor, file))
+		rule->blocked = true;
+	return model_exchange(w, actor, file, rule);
 }
 
-/* Opening asks the holders of plain leases, its own process included. */
-void model_open(const struct world *w, int actor, int file, int mode,
-		struct answers *want)
+/* No block is to be shared: a lease must not refuse that, but a pin may. */
+bool model_nothing(const struct world *w, int actor, int file,
+		   struct rule *rule)
 {
-	int i;
-
-	for (i = 0; i < OFDS; i++) {
-		const struct ofd *ofd = &w->ofds[i];
-
-		if (!ofd->used || ofd->file != file || !plain(ofd->lease) ||
-		    !((mode & WRITES) || ofd->lease == PLAIN_WRITE))
-			continue;
-		want->ofds |= 1UL << i;
-		want->breaks = BREAKS_ALL;
-		if (!responsive(w, i))	/* it may become a read lease */
-			want->skip = true;
-	}
+	rule->pinned |= pinned(w, file, 0, LONG_MAX);
+	return false;
 }
 
 /* The open file under whose lease a process may pin, or -1. */
-int model_pin_lease(const struct world *w, int actor, int file)
+static int pin_lease(const struct world *w, int actor, int file)
 {
 	int i, best = -1;
 
@@ -321,19 +271,139 @@ int model_pin_lease(const struct world *w, int actor, int file)
 	return best;
 }
 
-/* Will the handler of whom a break signals let go of it? */
+/* May the actor pin this mapping, as far as that goes? */
+bool pinnable(const struct world *w, int actor, const struct cell *cell)
+{
+	return cell->ofd >= 0 && cell->shared && (cell->prot & PROT_WRITE) &&
+		pin_lease(w, actor, w->ofds[cell->ofd].file) >= 0;
+}
+
+/* The part of a cell that is to be pinned: pages of the file; how many. */
+static long overlap(const struct world *w, const struct pinning *p,
+		    const struct cell *cell, unsigned long cell_start,
+		    long *first)
+{
+	unsigned long from = cell_start, to = cell_start + w->unit;
+
+	if (from < p->at)
+		from = p->at;
+	if (to > p->at + p->size)
+		to = p->at + p->size;
+	*first = (cell->index * w->unit + (from - cell_start)) / PAGE;
+	return from < to ? (to - from) / PAGE : 0;
+}
+
+#define for_each_cell(w, who, cell, at)					\
+	for (int __i = 0; __i < ARENAS * CELLS &&			\
+	     (cell = &(w)->actor[who].cell[__i / CELLS][__i % CELLS],	\
+	      at = (unsigned long)cell_at(w, __i / CELLS, __i % CELLS)); \
+	     __i++)
+
+static int free_pins(const struct world *w)
+{
+	int i, nr = 0;
+
+	for (i = 0; i < PINS; i++)
+		nr += !w->pins[i].used;
+	return nr;
+}
+
+/*
+ * A pin of a range, which is plain if the driver takes the arguments: all or
+ * nothing, and nothing without the right to it. A page that the process has
+ * copied for itself is anonymous memory; behind the end of a file there is
+ * nothing to pin. These are left to the kernel.
+ */
+void model_pin(const struct world *w, int actor, const struct pinning *p,
+	       struct rule *rule)
+{
+	const struct cell *cell;
+	long nr, first, known = 0;
+	unsigned long at;
+	int cells = 0;
+
+	rule->fails = p->at + p->size < p->at;
+	if (rule->fails)
+		return;
+	for_each_cell(w, actor, cell, at) {
+		nr = overlap(w, p, cell, at, &first);
+		if (!nr || cell->ofd < 0)
+			continue;
+		cells++;
+		if (!p->tracks || !pinnable(w, actor, cell)) {
+			if (cell->copied)
+				continue;
+			rule->fails = true;
+		}
+		if ((first + nr - 1) * PAGE <
+		    w->files[w->ofds[cell->ofd].file].size)
+			known += nr;
+	}
+	if (free_pins(w) < cells)
+		rule->skip = true;
+	if (rule->plain && known && known * PAGE == (long)p->size)
+		may(rule, rule->fails ? EOPNOTSUPP : 0);
+}
+
+static struct pinned *new_pin(struct world *w, int actor,
+			      const struct pinning *p, int file, long first)
+{
+	int i;
+
+	for (i = 0; w->pins[i].used; i++)
+		;
+	w->pins[i] = (struct pinned){
+		.used = true, .owner = p->owner, .region = p->region,
+		.by_mm = p->by_mm, .file = file,
+		.mm = { actor, w->actor[actor].mm_life },
+		.ofd = pin_lease(w, actor, file),
+		.first = first, .from = -1,
+	};
+	w->pinned++;
+	return &w->pins[i];
+}
+
+void model_pinned(struct world *w, int actor, const struct pinning *p)
+{
+	struct pinned *pin = NULL;
+	const struct cell *cell;
+	unsigned long at;
+	long nr, first;
+
+	for_each_cell(w, actor, cell, at) {
+		int file;
+
+		nr = overlap(w, p, cell, at, &first);
+		if (!nr || cell->ofd < 0 || !cell->shared)
+			continue;
+		file = w->ofds[cell->ofd].file;
+		if (!pin || pin->file != file || pin->last + 1 != first)
+			pin = new_pin(w, actor, p, file, first);
+		pin->last = first + nr - 1;
+		w->hook = HOOK_PIN;
+	}
+}
+
+void model_unpinned(struct world *w, int owner, int region)
+{
+	struct pinned *pin;
+
+	for (pin = w->pins; pin < w->pins + PINS; pin++)
+		if (pin->used && pin->owner == owner && pin->region == region)
+			pin->used = false;
+}
+
+/* Will the process that a break signals let go of it? */
 bool responsive(const struct world *w, int index)
 {
 	const struct ofd *ofd = &w->ofds[index];
 	const struct actor *to;
 	int i;
 
-	if (!alive(w, ofd->signal_to) || ofd->signal_group)
+	if (!alive(w, ofd->signal_to))
 		return false;
 	to = &w->actor[ofd->signal_to.slot];
 	if (ofd->signal_uid && ofd->signal_uid != to->uid)
-		return false;
-	if (to->uid && to->uid != w->files[ofd->file].uid)
 		return false;
 	for (i = 0; i < FDS; i++)
 		if (to->file[i].of == index)
@@ -343,7 +413,7 @@ bool responsive(const struct world *w, int index)
 
 static void count_references(struct world *w)
 {
-	int i, j, k;
+	int i, j;
 
 	for (i = 0; i < OFDS; i++) {
 		w->ofds[i].refs = 0;
@@ -353,6 +423,8 @@ static void count_references(struct world *w)
 		w->owners[i].refs = 0;
 	for (i = 1; i < ACTORS; i++) {
 		const struct actor *actor = &w->actor[i];
+		const struct cell *cell;
+		unsigned long at;
 
 		for (j = 0; j < FDS; j++)
 			if (actor->file[j].of >= 0)
@@ -360,10 +432,9 @@ static void count_references(struct world *w)
 		for (j = 0; j < OWNS; j++)
 			if (actor->own[j].of >= 0)
 				w->owners[actor->own[j].of].refs++;
-		for (j = 0; j < ARENAS; j++)
-			for (k = 0; k < CELLS; k++)
-				if (actor->cell[j][k].ofd >= 0)
-					w->ofds[actor->cell[j][k].ofd].refs++;
+		for_each_cell(w, i, cell, at)
+			if (cell->ofd >= 0)
+				w->ofds[cell->ofd].refs++;
 		for (j = 0; j < w->queued[i]; j++) {
 			const struct flight *flight = &w->queue[i][j];
 
@@ -376,9 +447,9 @@ static void count_references(struct world *w)
 }
 
 /*
- * After each call: owners that nobody has any more end their pins, leases end
- * with their open files, open files with their last reference or pin, and
- * files without a name with the last open file.
+ * After each call: an owner without a reference ends its pins, an open file
+ * ends, with its lease, with its last reference or pin, and a file without a
+ * name with its last open file.
  */
 void recount(struct world *w)
 {

@@ -1,207 +1,72 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Calls of fuzz.c: long-term pins through debugfs/gup_test, and the descriptors
- * of drivers, which keep them. What of a range can be pinned is found page by
- * page, in the order of addresses: all or nothing, and the first page that
- * cannot says why.
+ * Calls of fuzz.c: long-term pins, through debugfs/gup_test and as memory
+ * regions of RDMA contexts on soft RoCE, and the descriptors of these drivers,
+ * which keep the pins. Only the process that opened an RDMA context can use it
+ * through libibverbs; its descriptor can go anywhere.
  */
+#include <infiniband/verbs.h>
 #include <stdalign.h>
 #include "fuzz.h"
 
-#define MOST	(1UL << 30)	/* beyond, gup_test itself is at fault */
-#define BUFFER	64		/* pages */
+#define MOST	(1L << 30)	/* beyond, gup_test itself is at fault */
 
-static alignas(PAGE) char buffer[BUFFER * PAGE];
+/* The RDMA contexts of this process, and useless copies of its parent's. */
+static struct {
+	struct ibv_context *context;
+	struct ibv_pd *pd;
+	struct ibv_mr *mr[MRS];
+} contexts[OWNS];
 
-struct descriptor *own_slot(struct world *w, const struct op *op, int slot)
+static alignas(PAGE) char buffer[4 * PAGE];
+
+static struct ibv_context *open_device(void)
 {
-	if (slot < 0 || slot >= OWNS)
-		return NULL;
-	return &w->actor[op->actor].own[slot];
-}
-
-int free_own_slot(struct world *w, int actor)
-{
+	struct ibv_context *context = NULL;
+	struct ibv_device **list;
 	int i;
 
-	for (i = 0; i < OWNS; i++)
-		if (w->actor[actor].own[i].of < 0)
-			return i;
-	return -1;
+	list = ibv_get_device_list(NULL);
+	for (i = 0; list && list[i]; i++)
+		if (!strcmp(ibv_get_device_name(list[i]), "rxe0"))
+			context = ibv_open_device(list[i]);
+	if (list)
+		ibv_free_device_list(list);
+	return context;
 }
 
-/* Of that kind; if there is none, any slot. */
-int some_own(struct world *w, int actor, bool verbs)
-{
-	int i, slot;
-
-	for (i = 0; i < 12; i++) {
-		const struct descriptor *d;
-
-		slot = rnd(w, OWNS);
-		d = &w->actor[actor].own[slot];
-		if (d->of >= 0 && w->owners[d->of].verbs == verbs &&
-		    (!verbs || d->native) && (i > 6 || !w->owners[d->of].busy))
-			return slot;
-	}
-	return slot;
-}
-
-int free_owner(const struct world *w)
-{
-	int i;
-
-	for (i = 0; i < OWNERS; i++)
-		if (!w->owners[i].used)
-			return i;
-	return -1;
-}
-
-static int free_pins(const struct world *w)
-{
-	int i, nr = 0;
-
-	for (i = 0; i < PINS; i++)
-		nr += !w->pins[i].used;
-	return nr;
-}
-
-static unsigned long cell_end(const struct world *w, unsigned long at)
-{
-	unsigned long first = (unsigned long)cell_at(w, 0, 0);
-
-	return at + w->unit - (at - first) % w->unit;
-}
-
-static long page_of(const struct world *w, const struct cell *cell,
-		    unsigned long at)
-{
-	unsigned long first = (unsigned long)cell_at(w, 0, 0);
-
-	return (cell->index * w->unit + (at - first) % w->unit) / PAGE;
-}
-
-/* Why the pages of one cell cannot be pinned, or 0. */
-static int cannot_pin(struct world *w, int actor, const struct pinning *p,
-		      const struct cell *cell, unsigned long at,
-		      unsigned long end)
-{
-	const struct file *file;
-	long last;
-
-	if (!cell || cell->ofd < 0)
-		return EFAULT;
-	if (!p->tracks || !cell->shared || !(cell->prot & PROT_WRITE) ||
-	    model_pin_lease(w, actor, w->ofds[cell->ofd].file) < 0)
-		return EOPNOTSUPP;
-	file = &w->files[w->ofds[cell->ofd].file];
-	last = page_of(w, cell, at) + (end - at) / PAGE - 1;
-	return last >= file->size / PAGE + !!(file->size % PAGE) ? EFAULT : 0;
-}
-
-void predict_pin(struct world *w, int actor, const struct pinning *p,
-		 struct answers *want)
-{
-	unsigned long at, end;
-	int error, nr = 0;
-
-	if (p->tracks && p->at + p->size < p->size) {
-		may(want, EOVERFLOW);
-		return;
-	}
-	for (at = p->at; at - p->at < p->size; at = end) {
-		const struct cell *cell = cell_of(w, actor, at);
-
-		end = cell ? cell_end(w, at) : at + PAGE;
-		if (end - p->at > p->size)
-			end = p->at + p->size;
-		error = cannot_pin(w, actor, p, cell, at, end);
-		/* What it copied for itself is its own, where GUP finds it. */
-		if (error && cell && cell->ofd >= 0 && !cell->shared &&
-		    cell->copied && p->tracks) {
-			may(want, error);
-			may(want, EFAULT);
-			error = 0;
-		}
-		if (error) {
-			may(want, error);
-			return;
-		}
-		nr++;
-	}
-	if (free_pins(w) < nr)
-		want->skip = true;
-	may(want, 0);
-}
-
-static struct pinned *new_pin(struct world *w, int actor,
-			      const struct pinning *p, int file, long first)
-{
-	int i;
-
-	for (i = 0; w->pins[i].used; i++)
-		;
-	w->pins[i] = (struct pinned){
-		.used = true, .owner = p->owner, .region = p->region,
-		.by_mm = p->by_mm, .file = file,
-		.mm = { actor, w->actor[actor].mm_life },
-		.ofd = model_pin_lease(w, actor, file),
-		.first = first, .from = -1,
-	};
-	w->pinned++;
-	return &w->pins[i];
-}
-
-void apply_pin(struct world *w, int actor, const struct pinning *p)
-{
-	unsigned long at, end;
-	struct pinned *pin = NULL;
-
-	for (at = p->at; at - p->at < p->size; at = end) {
-		const struct cell *cell = cell_of(w, actor, at);
-		int file = w->ofds[cell->ofd].file;
-		long first = page_of(w, cell, at);
-
-		end = cell_end(w, at);
-		if (end - p->at > p->size)
-			end = p->at + p->size;
-		if (!cell->shared)
-			continue;
-		if (!pin || pin->file != file || pin->last + 1 != first)
-			pin = new_pin(w, actor, p, file, first);
-		pin->last = first + (end - at) / PAGE - 1;
-	}
-	if (pin)
-		w->hook = HOOK_PIN;
-}
-
-void drop_pins(struct world *w, int owner, int region)
-{
-	struct pinned *pin;
-
-	for (pin = w->pins; pin < w->pins + PINS; pin++)
-		if (pin->used && pin->owner == owner && pin->region == region)
-			pin->used = false;
-}
-
+/* b: slot, c: to be closed by exec, x: RDMA or not */
 static void make_own_open(struct world *w, struct op *op)
 {
 	op->b = free_own_slot(w, op->actor);
 	op->c = rnd(w, 2);
+	op->x = w->verbs && (w->actor[op->actor].uid || !rnd(w, 4));
 }
 
-static void predict_own_open(struct world *w, const struct op *op,
-			     struct answers *want)
+static void rule_own_open(struct world *w, const struct op *op,
+			  struct rule *rule)
 {
 	struct descriptor *d = own_slot(w, op, op->b);
 
-	if (!d || d->of >= 0 || free_owner(w) < 0)
-		want->skip = true;
-	may(want, w->actor[op->actor].uid ? EACCES : 0);
+	rule->skip = !d || d->of >= 0 || free_owner(w) < 0;
+}
+
+static int open_verbs(struct world *w, int slot)
+{
+	struct ibv_context *context = open_device();
+
+	if (!context)
+		return errno ?: ENODEV;
+	contexts[slot].context = context;
+	contexts[slot].pd = ibv_alloc_pd(context);
+	w->learned = context->cmd_fd;
+	return contexts[slot].pd ? 0 : errno;
 }
 
 static int run_own_open(struct world *w, const struct op *op)
 {
+	if (op->x)
+		return open_verbs(w, op->b);
 	w->learned = open("/sys/kernel/debug/gup_test",
 			  O_RDWR | (op->c ? O_CLOEXEC : 0));
 	return errno_of(w->learned);
@@ -213,9 +78,10 @@ static void apply_own_open(struct world *w, const struct op *op, int got)
 
 	if (got)
 		return;
-	w->owners[owner] = (struct owner){ .used = true };
+	w->owners[owner] = (struct owner){ .used = true, .verbs = op->x };
 	*own_slot(w, op, op->b) = (struct descriptor){
-		.fd = w->learned, .of = owner, .cloexec = op->c,
+		.fd = w->learned, .of = owner, .cloexec = op->c || op->x,
+		.native = op->x,
 	};
 }
 
@@ -224,25 +90,26 @@ static void make_own_close(struct world *w, struct op *op)
 	op->b = some_own(w, op->actor, !rnd(w, 3));
 }
 
-static void predict_own_close(struct world *w, const struct op *op,
-			      struct answers *want)
+/* However many pins there are. */
+static void rule_own_close(struct world *w, const struct op *op,
+			   struct rule *rule)
 {
 	struct descriptor *d = own_slot(w, op, op->b);
 
-	may(want, d && d->of >= 0 ? 0 : EBADF);
+	rule->skip = d->of < 0;
+	may(rule, 0);
 }
 
+/* Regions that are left go with the last copy of the descriptor. */
 static int run_own_close(struct world *w, const struct op *op)
 {
 	struct descriptor *d = own_slot(w, op, op->b);
 
-	if (!d || d->of < 0)
-		return errno_of(close(-1));
-	if (d->native) {
-		verbs_close(op->b, d->fd);
-		return 0;
-	}
-	return errno_of(close(d->fd));
+	if (!d->native)
+		return errno_of(close(d->fd));
+	ibv_close_device(contexts[op->b].context);
+	memset(&contexts[op->b], 0, sizeof(contexts[op->b]));
+	return 0;
 }
 
 static void apply_own_close(struct world *w, const struct op *op, int got)
@@ -257,22 +124,17 @@ static void make_own_dup(struct world *w, struct op *op)
 	op->b = free_own_slot(w, op->actor);
 }
 
-static void predict_own_dup(struct world *w, const struct op *op,
-			    struct answers *want)
+static void rule_own_dup(struct world *w, const struct op *op,
+			 struct rule *rule)
 {
-	struct descriptor *from = own_slot(w, op, op->a);
 	struct descriptor *to = own_slot(w, op, op->b);
 
-	if (!from || !to || to->of >= 0)
-		want->skip = true;
-	may(want, from && from->of >= 0 ? 0 : EBADF);
+	rule->skip = own_slot(w, op, op->a)->of < 0 || !to || to->of >= 0;
 }
 
 static int run_own_dup(struct world *w, const struct op *op)
 {
-	struct descriptor *d = own_slot(w, op, op->a);
-
-	w->learned = dup(d->of >= 0 ? d->fd : -1);
+	w->learned = dup(own_slot(w, op, op->a)->fd);
 	return errno_of(w->learned);
 }
 
@@ -284,14 +146,7 @@ static void apply_own_dup(struct world *w, const struct op *op, int got)
 		};
 }
 
-/* Is this a mapping that the actor may pin, as far as that goes? */
-bool pinnable(const struct world *w, int actor, const struct cell *cell)
-{
-	return cell->ofd >= 0 && cell->shared && (cell->prot & PROT_WRITE) &&
-		model_pin_lease(w, actor, w->ofds[cell->ofd].file) >= 0;
-}
-
-/* Somewhere in the arenas, mostly where something can be pinned or is mapped. */
+/* In the arenas, mostly where something can be pinned or at least is mapped. */
 static unsigned long some_address(struct world *w, int actor)
 {
 	int i, arena, cell, picky = rnd(w, 4) ? 40 : 0;
@@ -321,7 +176,20 @@ static unsigned long some_size(struct world *w)
 	}
 }
 
-/* a: where the argument is, b: slot, x: address, y: size, z: flags */
+/* a: 1 for anonymous memory, b: slot, x: address, y: size */
+static void make_memory(struct world *w, struct op *op, bool verbs)
+{
+	op->b = some_own(w, op->actor, verbs);
+	op->x = some_address(w, op->actor);
+	op->y = some_size(w);
+	if (!rnd(w, 16))
+		op->x = wild(w);
+	if (!rnd(w, 16))
+		op->y = wild(w);
+	op->a = !rnd(w, 32);
+}
+
+/* z: flags */
 static void make_pin(struct world *w, struct op *op)
 {
 	static const int flags[] = {
@@ -329,62 +197,34 @@ static void make_pin(struct world *w, struct op *op)
 		PIN_WRITE | PIN_FAST | PIN_MM, PIN_WRITE, 0, 8, -1,
 	};
 
-	op->b = some_own(w, op->actor, false);
-	op->x = some_address(w, op->actor);
-	op->y = some_size(w);
+	make_memory(w, op, false);
 	op->z = flags[rnd(w, rnd(w, 4) ? 4 : 8)];
-	if (!rnd(w, 16))
-		op->x = wild(w);
-	if (!rnd(w, 16))
-		op->y = wild(w);
-	if (!rnd(w, 32))	/* anonymous memory */
-		op->a = 1;
-	if (!rnd(w, 64))	/* no argument */
-		op->a = 2;
 }
 
-static void predict_start(struct world *w, const struct op *op,
-			  struct answers *want)
+static void rule_pin(struct world *w, const struct op *op, struct rule *rule)
 {
-	struct descriptor *d = own_slot(w, op, op->b);
+	struct descriptor *d = driver(w, op, false);
 	struct pinning p = {
 		.at = op->x, .size = op->y, .tracks = op->z & PIN_FAST,
 	};
 
-	if (d && d->of >= 0 && w->owners[d->of].verbs)
-		want->skip = true;
-	if (!d || d->of < 0)
-		may(want, EBADF);
-	else if (w->owners[d->of].busy)
-		may(want, EINVAL);
-	else if (op->a == 2)
-		may(want, EFAULT);
-	else if (op->z & ~(PIN_WRITE | PIN_FAST | PIN_MM))
-		may(want, EINVAL);
-	else if (op->a == 1)
-		may(want, 0);
-	else if ((op->x | op->y) % PAGE || op->y <= 0)
-		may(want, EINVAL);
-	else if (op->y > (long)MOST)
-		want->skip = true;
-	else
-		predict_pin(w, op->actor, &p, want);
+	rule->skip = !d || op->y > MOST || op->y < 0;
+	if (!d || op->a)
+		return;
+	rule->plain = !w->owners[d->of].busy && (op->x | op->y) % PAGE == 0 &&
+		!(op->z & ~(PIN_WRITE | PIN_FAST | PIN_MM));
+	model_pin(w, op->actor, &p, rule);
 }
 
-static int run_start(struct world *w, const struct op *op)
+static int run_pin(struct world *w, const struct op *op)
 {
-	struct descriptor *d = own_slot(w, op, op->b);
-	struct pin_longterm_test args = {
-		.addr = op->a == 1 ? (long)buffer : op->x,
-		.size = op->a == 1 ? PAGE : op->y, .flags = op->z,
-	};
+	void *at = op->a ? buffer : (void *)op->x;
 
-	return errno_of(ioctl(d && d->of >= 0 ? d->fd : -1,
-			      PIN_LONGTERM_TEST_START,
-			      op->a == 2 ? NULL : &args));
+	return pin_with(own_slot(w, op, op->b)->fd, at, op->a ? PAGE : op->y,
+			op->z);
 }
 
-static void apply_start(struct world *w, const struct op *op, int got)
+static void apply_pin(struct world *w, const struct op *op, int got)
 {
 	struct pinning p = {
 		.region = -1, .at = op->x, .size = op->y,
@@ -395,83 +235,151 @@ static void apply_start(struct world *w, const struct op *op, int got)
 		return;
 	p.owner = own_slot(w, op, op->b)->of;
 	w->owners[p.owner].busy = true;
-	w->owners[p.owner].pages = op->a == 1 ? 1 : op->y / PAGE;
-	if (op->a != 1)
-		apply_pin(w, op->actor, &p);
+	if (!op->a)
+		model_pinned(w, op->actor, &p);
 }
 
-static void make_own(struct world *w, struct op *op)
+static void make_unpin(struct world *w, struct op *op)
 {
-	op->b = some_own(w, op->actor, false);
-	op->x = rnd(w, 8) ? 0 : wild(w);
+	op->b = rnd(w, OWNS);
 }
 
-static void predict_stop(struct world *w, const struct op *op,
-			 struct answers *want)
+static void rule_unpin(struct world *w, const struct op *op,
+		       struct rule *rule)
 {
-	struct descriptor *d = own_slot(w, op, op->b);
-
-	if (d && d->of >= 0 && w->owners[d->of].verbs)
-		want->skip = true;
-	may(want, d && d->of >= 0 ? 0 : EBADF);
+	rule->skip = !driver(w, op, false);
 }
 
-static int run_stop(struct world *w, const struct op *op)
+static int run_unpin(struct world *w, const struct op *op)
 {
-	struct descriptor *d = own_slot(w, op, op->b);
-
-	return errno_of(ioctl(d && d->of >= 0 ? d->fd : -1,
+	return errno_of(ioctl(own_slot(w, op, op->b)->fd,
 			      PIN_LONGTERM_TEST_STOP));
 }
 
-static void apply_stop(struct world *w, const struct op *op, int got)
+static void apply_unpin(struct world *w, const struct op *op, int got)
 {
 	int owner = own_slot(w, op, op->b)->of;
 
 	if (got)
 		return;
 	w->owners[owner].busy = false;
-	drop_pins(w, owner, -1);
+	model_unpinned(w, owner, -1);
 }
 
-/* x: where to, which is nowhere unless it is 0 */
-static void predict_read(struct world *w, const struct op *op,
-			 struct answers *want)
+/* c: region, z: rights; x and y may be in the middle of a page */
+static void make_reg(struct world *w, struct op *op)
 {
-	struct descriptor *d = own_slot(w, op, op->b);
+	static const int rights[] = {
+		IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE |
+		IBV_ACCESS_REMOTE_READ,
+		IBV_ACCESS_LOCAL_WRITE, 0, IBV_ACCESS_REMOTE_READ,
+		IBV_ACCESS_REMOTE_WRITE, IBV_ACCESS_REMOTE_ATOMIC,
+	};
 
-	if (d && d->of >= 0 && w->owners[d->of].verbs)
-		want->skip = true;
-	if (!d || d->of < 0)
-		may(want, EBADF);
-	else if (!w->owners[d->of].busy)
-		may(want, EINVAL);
-	else if (cell_of(w, op->actor, op->x) ||
-		 (!op->x && w->owners[d->of].pages > BUFFER))
-		want->skip = true;
-	else
-		may(want, op->x ? EFAULT : 0);
+	make_memory(w, op, true);
+	op->c = rnd(w, MRS);
+	op->z = PICK(w, rights);
+	if (op->y > 0 && !rnd(w, 3)) {
+		op->x += rnd(w, PAGE);
+		op->y = 1 + rnd(w, op->y);
+	}
 }
 
-static int run_read(struct world *w, const struct op *op)
+/* The pages of a region; none if the kernel cannot count them. */
+static void region_pages(const struct op *op, struct pinning *p)
 {
-	struct descriptor *d = own_slot(w, op, op->b);
-	__u64 to = op->x ?: (long)buffer;
+	unsigned long at = op->x, end = at + op->y;
 
-	return errno_of(ioctl(d && d->of >= 0 ? d->fd : -1,
-			      PIN_LONGTERM_TEST_READ, &to));
+	p->tracks = true;
+	if (end < at || ((end + PAGE - 1) & -PAGE) < end)
+		return;
+	p->at = at & -PAGE;
+	p->size = ((end + PAGE - 1) & -PAGE) - p->at;
+}
+
+static void rule_reg(struct world *w, const struct op *op, struct rule *rule)
+{
+	struct descriptor *d = driver(w, op, true);
+	struct pinning p = { };
+
+	rule->skip = !d || w->owners[d->of].region[op->c];
+	if (op->a)
+		return;
+	region_pages(op, &p);
+	rule->plain = (op->z & IBV_ACCESS_LOCAL_WRITE) ||
+		!(op->z & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC));
+	model_pin(w, op->actor, &p, rule);
+}
+
+static int run_reg(struct world *w, const struct op *op)
+{
+	void *at = op->a ? buffer + 100 : (void *)op->x;
+	struct ibv_mr **mr = &contexts[op->b].mr[op->c];
+
+	errno = 0;
+	*mr = ibv_reg_mr(contexts[op->b].pd, at, op->a ? 5000 : op->y, op->z);
+	return *mr ? 0 : errno;
+}
+
+static void apply_reg(struct world *w, const struct op *op, int got)
+{
+	struct pinning p = { };
+
+	if (got)
+		return;
+	if (!op->a)
+		region_pages(op, &p);
+	p.owner = own_slot(w, op, op->b)->of;
+	p.region = op->c;
+	w->owners[p.owner].region[op->c] = true;
+	model_pinned(w, op->actor, &p);
+}
+
+static void make_dereg(struct world *w, struct op *op)
+{
+	op->b = some_own(w, op->actor, true);
+	op->c = rnd(w, MRS);
+}
+
+static void rule_dereg(struct world *w, const struct op *op,
+		       struct rule *rule)
+{
+	struct descriptor *d = driver(w, op, true);
+
+	rule->skip = !d || !w->owners[d->of].region[op->c];
+	may(rule, 0);
+}
+
+static int run_dereg(struct world *w, const struct op *op)
+{
+	int error = ibv_dereg_mr(contexts[op->b].mr[op->c]);
+
+	contexts[op->b].mr[op->c] = NULL;
+	return error;
+}
+
+static void apply_dereg(struct world *w, const struct op *op, int got)
+{
+	int owner = own_slot(w, op, op->b)->of;
+
+	if (got)
+		return;
+	w->owners[owner].region[op->c] = false;
+	model_unpinned(w, owner, op->c);
 }
 
 const struct call pin_calls[] = {
-	{ "own_open", 16, false, make_own_open, predict_own_open,
-	  run_own_open, apply_own_open },
-	{ "own_close", 14, false, make_own_close, predict_own_close,
+	{ "own_open", 20, false, make_own_open, rule_own_open, run_own_open,
+	  apply_own_open },
+	{ "own_close", 14, false, make_own_close, rule_own_close,
 	  run_own_close, apply_own_close },
-	{ "own_dup", 4, false, make_own_dup, predict_own_dup, run_own_dup,
+	{ "own_dup", 4, false, make_own_dup, rule_own_dup, run_own_dup,
 	  apply_own_dup },
-	{ "pin", 120, false, make_pin, predict_start, run_start,
-	  apply_start },
-	{ "unpin", 40, false, make_own, predict_stop, run_stop, apply_stop },
-	{ "pin_read", 6, false, make_own, predict_read, run_read },
+	{ "pin", 120, false, make_pin, rule_pin, run_pin, apply_pin },
+	{ "unpin", 40, false, make_unpin, rule_unpin, run_unpin,
+	  apply_unpin },
+	{ "reg", 60, false, make_reg, rule_reg, run_reg, apply_reg },
+	{ "dereg", 20, false, make_dereg, rule_dereg, run_dereg,
+	  apply_dereg },
 	{ }
 };

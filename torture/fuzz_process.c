@@ -27,11 +27,6 @@ static int nr_alive(const struct world *w)
 	return nr;
 }
 
-static bool is_actor(int slot)
-{
-	return slot > 0 && slot < ACTORS;
-}
-
 static void born(struct world *w, int slot, pid_t pid)
 {
 	struct actor *actor = &w->actor[slot];
@@ -50,23 +45,19 @@ static void make_fork(struct world *w, struct op *op)
 	op->a = dead_slot(w);
 }
 
-static void predict_fork(struct world *w, const struct op *op,
-			 struct answers *want)
+static void rule_fork(struct world *w, const struct op *op,
+		      struct rule *rule)
 {
-	if (!is_actor(op->a) || w->actor[op->a].alive)
-		want->skip = true;
-	may(want, 0);
+	rule->skip = op->a < 1 || w->actor[op->a].alive || free_owner(w) < 0;
+	may(rule, 0);
 }
 
 static int run_fork(struct world *w, const struct op *op)
 {
-	int slot = op->a;	/* the parent makes up the next one meanwhile */
 	pid_t pid = fork();
 
-	if (!pid) {
-		verbs_forget();
-		actor_main(w, slot);
-	}
+	if (!pid)
+		return NEWBORN;
 	w->learned = pid;
 	return errno_of(pid);
 }
@@ -87,21 +78,14 @@ static void apply_fork(struct world *w, const struct op *op, int got)
 	born(w, op->a, w->learned);
 }
 
+static void make_nothing(struct world *w, struct op *op)
+{
+}
+
 /*
  * The program becomes itself again: its main() finds the turn to be its own.
- * What execve(2) changes is applied before, since afterwards nobody is left
- * who could.
+ * What execve(2) changes is applied before, since nobody could afterwards.
  */
-static void make_exec(struct world *w, struct op *op)
-{
-}
-
-static void predict_exec(struct world *w, const struct op *op,
-			 struct answers *want)
-{
-	may(want, 0);
-}
-
 static int run_exec(struct world *w, const struct op *op)
 {
 	struct actor *actor = &w->actor[op->actor];
@@ -114,19 +98,20 @@ static int run_exec(struct world *w, const struct op *op)
 	for (i = 0; i < FDS; i++)
 		if (actor->file[i].cloexec)
 			actor->file[i].of = -1;
-	for (i = 0; i < OWNS; i++)
+	for (i = 0; i < OWNS; i++) {
 		if (actor->own[i].cloexec)
 			actor->own[i] = (struct descriptor){ .of = -1 };
+		actor->own[i].native = false;
+	}
 	unmap_all(actor);
 	actor->mm_life++;
-	actor->opaque = false;
 	snprintf(slot, sizeof(slot), "%d", op->actor);
 	snprintf(fd, sizeof(fd), "%d", w->world_fd);
 	return errno_of(syscall(SYS_execveat, w->exe_fd, "", args, environ,
 				AT_EMPTY_PATH));
 }
 
-/* a: whom, x: by exit or by SIGKILL */
+/* a: actor, x: by exit or by SIGKILL */
 static void make_end(struct world *w, struct op *op)
 {
 	op->actor = SUPERVISOR;
@@ -136,12 +121,11 @@ static void make_end(struct world *w, struct op *op)
 		op->a = -1;
 }
 
-static void predict_end(struct world *w, const struct op *op,
-			struct answers *want)
+/* No pin delays the end of a process. */
+static void rule_end(struct world *w, const struct op *op, struct rule *rule)
 {
-	if (!is_actor(op->a) || !w->actor[op->a].alive)
-		want->skip = true;
-	may(want, 0);
+	rule->skip = op->a < 1 || !w->actor[op->a].alive;
+	may(rule, 0);
 }
 
 static int run_end(struct world *w, const struct op *op)
@@ -167,34 +151,13 @@ static int run_end(struct world *w, const struct op *op)
 
 static void apply_end(struct world *w, const struct op *op, int got)
 {
-	struct actor *actor = &w->actor[op->a];
-	int i;
-
-	actor->alive = false;
-	for (i = 0; i < FDS; i++)
-		actor->file[i].of = -1;
-	for (i = 0; i < OWNS; i++)
-		actor->own[i] = (struct descriptor){ .of = -1 };
-	unmap_all(actor);
+	forget_actor(&w->actor[op->a]);
 	w->quit = 0;
 }
 
-/* A fresh process; those of higher numbers are ordinary users. */
-pid_t start_actor(struct world *w, int slot)
+static bool is_user(int slot)
 {
-	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	w->learned = open_owner();
-	if (slot > (ACTORS - 1) / 2 &&
-	    (setresgid(NOBODY, NOBODY, NOBODY) ||
-	     setresuid(NOBODY, NOBODY, NOBODY)))
-		_exit(1);
-	pass_turn(w, SUPERVISOR);
-	actor_main(w, slot);
+	return slot > (ACTORS - 1) / 2;
 }
 
 static void make_spawn(struct world *w, struct op *op)
@@ -203,18 +166,21 @@ static void make_spawn(struct world *w, struct op *op)
 	op->a = dead_slot(w);
 }
 
-static void predict_spawn(struct world *w, const struct op *op,
-			  struct answers *want)
-{
-	if (!is_actor(op->a) || w->actor[op->a].alive || free_owner(w) < 0)
-		want->skip = true;
-	may(want, 0);
-}
-
+/* A fresh process; those of higher numbers are ordinary users. */
 static int run_spawn(struct world *w, const struct op *op)
 {
-	pid_t pid = start_actor(w, op->a);
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	pid_t pid = fork();
 
+	if (!pid) {
+		setrlimit(RLIMIT_MEMLOCK, &unlimited);
+		w->learned = open_owner();
+		if (is_user(op->a) && (setresgid(NOBODY, NOBODY, NOBODY) ||
+				       setresuid(NOBODY, NOBODY, NOBODY)))
+			_exit(1);
+		pass_turn(w, SUPERVISOR);
+		return NEWBORN;
+	}
 	w->actor[op->a].pid = pid;
 	if (pid < 0)
 		return errno;
@@ -224,11 +190,9 @@ static int run_spawn(struct world *w, const struct op *op)
 static void apply_spawn(struct world *w, const struct op *op, int got)
 {
 	struct actor *actor = &w->actor[op->a];
-	bool user = op->a > (ACTORS - 1) / 2;
 	int owner = free_owner(w);
 
-	actor->uid = user ? NOBODY : 0;
-	actor->opaque = user;
+	actor->uid = is_user(op->a) ? NOBODY : 0;
 	w->owners[owner] = (struct owner){ .used = true };
 	actor->own[0] = (struct descriptor){
 		.fd = w->learned, .of = owner, .cloexec = true,
@@ -236,38 +200,29 @@ static void apply_spawn(struct world *w, const struct op *op, int got)
 	born(w, op->a, actor->pid);
 }
 
-/* a: whose file_pins is read */
+/* a: the actor whose file_pins is read */
 static void make_pins(struct world *w, struct op *op)
 {
 	op->a = 1 + rnd(w, ACTORS - 1);
 }
 
-static void predict_pins(struct world *w, const struct op *op,
-			 struct answers *want)
+static void rule_pins(struct world *w, const struct op *op,
+		      struct rule *rule)
 {
-	const struct actor *target;
-
-	if (!is_actor(op->a) || !w->actor[op->a].alive) {
-		want->skip = true;
-		return;
-	}
-	target = &w->actor[op->a];
-	if (w->actor[op->actor].uid && op->a != op->actor &&
-	    (!target->uid || target->opaque))
-		may(want, EACCES);
-	else
-		may(want, 0);
+	rule->skip = !w->actor[op->a].alive;
+	if (!w->actor[op->actor].uid || op->a == op->actor)
+		may(rule, 0);
 }
 
 static int run_pins(struct world *w, const struct op *op)
 {
 	const char *differs = file_pins_differ(w, op->a);
 
-	if (!differs)
-		return 0;
-	if (!*differs)
+	if (differs && !*differs)
 		return errno;
-	fail(w, WRONG_TABLE, "file_pins of actor %d: %s", op->a, differs);
+	if (differs)
+		fail(w, WRONG_TABLE, "file_pins of actor %d: %s", op->a,
+		     differs);
 	return 0;
 }
 
@@ -293,13 +248,12 @@ static bool open_for_writing(const struct world *w)
 	return false;
 }
 
-static void predict_remount(struct world *w, const struct op *op,
-			    struct answers *want)
+/* Pins count as files that are open, even if no process has these. */
+static void rule_remount(struct world *w, const struct op *op,
+			 struct rule *rule)
 {
-	if (w->actor[op->actor].uid)
-		may(want, EPERM);
-	else if (open_for_writing(w))
-		may(want, EBUSY);
+	rule->skip = w->actor[op->actor].uid || !open_for_writing(w);
+	may(rule, EBUSY);
 }
 
 static int run_remount(struct world *w, const struct op *op)
@@ -309,13 +263,12 @@ static int run_remount(struct world *w, const struct op *op)
 }
 
 const struct call process_calls[] = {
-	{ "fork", 6, true, make_fork, predict_fork, run_fork, apply_fork },
-	{ "exec", 2, true, make_exec, predict_exec, run_exec },
-	{ "end", 5, true, make_end, predict_end, run_end, apply_end },
-	{ "spawn", 5, true, make_spawn, predict_spawn, run_spawn,
-	  apply_spawn },
-	{ "file_pins", 10, false, make_pins, predict_pins, run_pins },
-	{ "check", 4, true, make_check, predict_exec, run_check },
-	{ "remount", 2, false, make_exec, predict_remount, run_remount },
+	{ "fork", 6, true, make_fork, rule_fork, run_fork, apply_fork },
+	{ "exec", 2, true, make_nothing, NULL, run_exec },
+	{ "end", 5, true, make_end, rule_end, run_end, apply_end },
+	{ "spawn", 5, true, make_spawn, rule_fork, run_spawn, apply_spawn },
+	{ "file_pins", 10, false, make_pins, rule_pins, run_pins },
+	{ "check", 4, true, make_check, NULL, run_check },
+	{ "remount", 2, false, make_nothing, rule_remount, run_remount },
 	{ }
 };

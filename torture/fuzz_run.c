@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An episode of fuzz.c: fresh files and fresh processes, a number of calls that
- * are made up on the way or given, and at the end nothing may be left: no lease,
- * no record, and a file system that unmounts. The supervisor's side of it.
+ * An episode of fuzz.c, as the supervisor runs it: fresh files and fresh
+ * processes, a number of calls that are made up on the way or given, and at the
+ * end nothing may be left: no lease, no record, no mount.
  */
 #include <dirent.h>
 #include <poll.h>
@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include "fuzz.h"
 
-#define WORLD		((void *)0x180000000000UL)
 #define HANG		120	/* seconds for a call that never waits */
 
 struct kind kind_nr(int nr)
@@ -34,37 +33,6 @@ void set_kind(struct world *w, const struct kind *kind)
 	strcpy(w->fs, kind->fs);
 	w->kind = (struct kind){ w->fs, kind->huge };
 	w->unit = kind_unit(kind);
-	/* What the inode of ext4 can say with blocks of 4 KiB. */
-	w->max_bytes = kind_is(kind, "ext4") ? ((1L << 32) - 1) * PAGE :
-		LONG_MAX;
-}
-
-struct world *attach_world(int fd)
-{
-	struct world *w = mmap(WORLD, sizeof(struct world),
-			       PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
-
-	return w == MAP_FAILED ? NULL : w;
-}
-
-struct world *make_world(void)
-{
-	int i, fd = memfd_create("world", 0);
-	struct world *w;
-
-	if (fd < 0 || ftruncate(fd, sizeof(struct world)))
-		return NULL;
-	w = attach_world(fd);
-	if (!w)
-		return NULL;
-	w->world_fd = fd;
-	w->exe_fd = open("/proc/self/exe", O_PATH);
-	w->zero_fd = open("/dev/zero", O_RDONLY);
-	w->null_fd = memfd_create("scratch", 0);
-	for (i = 0; i < INODES; i++)
-		w->files[i].path_fd = -1;
-	return w;
 }
 
 static bool set_break_time(struct world *w, int value)
@@ -81,48 +49,20 @@ static bool set_break_time(struct world *w, int value)
 static void look_up(struct world *w, int index)
 {
 	struct file *file = &w->files[index];
-	char path[64], name[16];
 	struct stat st = { };
+	char path[64];
 
 	if (file->path_fd >= 0)
 		close(file->path_fd);
-	snprintf(name, sizeof(name), "file%d", file->name);
-	file->path_fd = open(kind_path(&w->kind, path, name),
+	file->path_fd = open(file_path(w, file->name, path),
 			     O_PATH | O_CLOEXEC);
 	fstat(file->path_fd, &st);
 	file->ino = st.st_ino;
 }
 
-/* One is allocated, one all hole, and one is an ordinary user's. */
-static bool new_file(struct world *w, int index)
-{
-	char path[64], name[16];
-	int fd;
-
-	snprintf(name, sizeof(name), "file%d", index);
-	fd = open(kind_path(&w->kind, path, name), O_RDWR | O_CREAT, 0666);
-	if (fd < 0)
-		return false;
-	if (fchmod(fd, 0666) || ftruncate(fd, 4 * w->unit) ||
-	    (index % 2 == 0 && fallocate(fd, 0, 0, 4 * w->unit)) ||
-	    (index == NAMES - 1 && fchown(fd, NOBODY, NOBODY))) {
-		close(fd);
-		return false;
-	}
-	close(fd);
-	w->name[index] = index;
-	w->files[index] = (struct file){
-		.used = true, .named = true, .name = index,
-		.uid = index == NAMES - 1 ? NOBODY : 0,
-		.size = 4 * w->unit, .path_fd = w->files[index].path_fd,
-	};
-	look_up(w, index);
-	return true;
-}
-
 static void forget(struct world *w)
 {
-	int i, j;
+	int i;
 
 	memset(w->ofds, 0, sizeof(w->ofds));
 	memset(w->owners, 0, sizeof(w->owners));
@@ -131,13 +71,8 @@ static void forget(struct world *w)
 	for (i = 0; i < INODES; i++)
 		w->files[i].used = false;
 	for (i = 0; i < ACTORS; i++) {
-		w->actor[i].alive = false;
+		forget_actor(&w->actor[i]);
 		w->actor[i].go = 0;
-		for (j = 0; j < FDS; j++)
-			w->actor[i].file[j] = (struct descriptor){ .of = -1 };
-		for (j = 0; j < OWNS; j++)
-			w->actor[i].own[j] = (struct descriptor){ .of = -1 };
-		unmap_all(&w->actor[i]);
 	}
 	w->failed = false;
 	w->stop = false;
@@ -168,39 +103,42 @@ static void remove_files(const struct world *w)
 
 static bool start_actors(struct world *w)
 {
-	const struct call *spawn = process_calls;
 	struct op op = { .actor = SUPERVISOR };
 	int i;
 
-	while (strcmp(spawn->name, "spawn"))
-		spawn++;
-	for (i = 1; i < ACTORS; i++) {
+	while (strcmp(calls[op.call]->name, "spawn"))
+		op.call++;
+	for (i = 1; i < ACTORS; i++)
 		if (socketpair(AF_UNIX, SOCK_DGRAM, 0, w->sockets[i]))
 			return false;
-	}
-	for (i = 1; i < ACTORS; i++) {
-		op.a = i;
-		if (spawn->run(w, &op))
+	for (op.a = 1; op.a < ACTORS; op.a++)
+		if (perform(w, &op))
 			return false;
-		spawn->apply(w, &op, 0);
-		recount(w);
+	return true;
+}
+
+static bool create_files(struct world *w)
+{
+	char path[64];
+	int i;
+
+	for (i = 0; i < NAMES; i++) {
+		if (create_file(w, i, file_path(w, i, path)))
+			return false;
+		new_file(w, i, i);
+		look_up(w, i);
 	}
 	return true;
 }
 
 static bool begin(struct world *w)
 {
-	int i;
-
 	forget(w);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (kind_mount(&w->kind) || !set_break_time(w, 20))
 		return false;
 	remove_files(w);
-	for (i = 0; i < NAMES; i++)
-		if (!new_file(w, i))
-			return false;
-	return start_actors(w);
+	return create_files(w) && start_actors(w);
 }
 
 static void end_actors(struct world *w)
@@ -214,7 +152,7 @@ static void end_actors(struct world *w)
 		close(w->sockets[i][0]);
 		close(w->sockets[i][1]);
 	}
-	/* All of them are ours: we are who orphans fall to. */
+	/* Every orphan became a child of this process. */
 	for (i = 0; i < 6000; i++) {
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
@@ -272,7 +210,7 @@ static void show_stack(const struct world *w, pid_t pid)
 		fclose(file);
 }
 
-/* Somebody else's turn: it must come back, and whoever has it must live. */
+/* It is an actor's turn: it must come back, and no actor may die by itself. */
 static void wait_for_actors(struct world *w)
 {
 	double since = seconds();

@@ -11,17 +11,6 @@
 
 #define COPY_MOST	(256L << 10)
 
-static bool shares_blocks(const struct world *w)
-{
-	return kind_fs(&w->kind)->shares_blocks;
-}
-
-/* For ioctls that only XFS has, or only ext4. */
-static bool on_xfs(const struct world *w)
-{
-	return kind_is(&w->kind, "xfs");
-}
-
 /* a: source, b: destination, x and y: where, z: length */
 static void make_two(struct world *w, struct op *op)
 {
@@ -29,119 +18,54 @@ static void make_two(struct world *w, struct op *op)
 	op->b = some_file(w, op->actor);
 	if (!rnd(w, 3))
 		return;
-	op->x = rnd(w, 10) ? file_offset(w) : wild(w);
-	op->y = rnd(w, 10) ? file_offset(w) : wild(w);
-	op->z = rnd(w, 10) ? file_offset(w) : wild(w);
+	op->x = some_offset(w);
+	op->y = some_offset(w);
+	op->z = some_offset(w);
 }
 
-struct two {
-	struct ofd *from, *to;
-	bool blocked;
-};
-
-/* Both descriptors, and whether the layout of either may change. */
-static struct two two_files(struct world *w, const struct op *op,
-			    struct answers *want)
+static void maybe_share(struct file *file)
 {
-	struct two two = { usable(w, op, op->a), usable(w, op, op->b) };
-
-	if (!two.from || !two.to || !(two.from->mode & READS) ||
-	    !(two.to->mode & WRITES))
-		may(want, EBADF);
-	return two;
+	if (file->sharing == NOT_SHARED)
+		file->sharing = MAYBE_SHARED;
 }
 
-static void share_two(struct world *w, const struct op *op, struct two *two,
-		      struct answers *want)
+static void grown(struct world *w, const struct op *op, int slot)
 {
-	two->blocked = model_share(w, op->actor, two->from->file, want);
-	two->blocked |= model_share(w, op->actor, two->to->file, want);
-	if (two->blocked)
-		want->ofds = 0;
+	struct stat st;
+
+	if (!fstat(fd_of(w, op, slot), &st))
+		file_of(w, op, slot)->size = st.st_size;
 }
 
-/* Who could not take a lease makes nobody lose one by sharing blocks. */
-static bool must_not_ask(const struct world *w, const struct op *op, int file)
+typedef bool model_fn(const struct world *w, int actor, int file,
+		      struct rule *rule);
+
+/* Both files; one descriptor may be of no use, and then the call fails. */
+static void rule_two(struct world *w, const struct op *op, model_fn *model,
+		     struct rule *rule)
 {
-	unsigned int uid = w->actor[op->actor].uid;
-	struct answers share = { };
+	struct ofd *from = usable(w, op, op->a), *to = usable(w, op, op->b);
 
-	return uid && uid != w->files[file].uid &&
-		!model_share(w, op->actor, file, &share) && share.ofds;
-}
-
-static void share_blocks(struct world *w, const struct op *op, struct two *two,
-			 struct answers *want)
-{
-	share_two(w, op, two, want);
-	if (!two->blocked && (must_not_ask(w, op, two->from->file) ||
-			      must_not_ask(w, op, two->to->file))) {
-		may(want, ETXTBSY);
-		two->blocked = true;
-		want->ofds = 0;
-	}
-}
-
-static void wrong_area(const struct op *op, struct answers *want)
-{
-	if (op->x < 0 || op->y < 0 || op->z < 0 ||
-	    op->x > LONG_MAX - op->z || op->y > LONG_MAX - op->z)
-		may(want, EINVAL);
-}
-
-static bool overlap(const struct two *two, unsigned long x, unsigned long y,
-		    unsigned long len)
-{
-	return two->from->file == two->to->file && y + len > x && y < x + len;
-}
-
-/* What a clone takes: the length, or an errno below 0. */
-static long clone_length(const struct world *w, const struct op *op,
-			 const struct two *two)
-{
-	long size = w->files[two->from->file].size;
-	long size_to = w->files[two->to->file].size;
-	long len = op->z, covers;
-
-	if (!len && op->x == size)
-		return 0;
-	if (op->x >= size || op->x % PAGE || op->y % PAGE)
-		return -EINVAL;
-	if (!len)
-		len = size - op->x;
-	if (op->y >= w->max_bytes)
-		return -EFBIG;
-	if (len > size - op->x || len > w->max_bytes - op->y)
-		return -EINVAL;
-	covers = op->x + len == size ? (len + PAGE - 1) & -PAGE : len;
-	if (op->x + len != size && len % PAGE)
-		return -EINVAL;
-	if (overlap(two, op->x, op->y, covers))
-		return -EINVAL;
-	if (len % PAGE && op->y + len < size_to)
-		return -EINVAL;
-	return len;
-}
-
-static void predict_clone(struct world *w, const struct op *op,
-			  struct answers *want)
-{
-	struct two two = two_files(w, op, want);
-	long len;
-
-	if (!shares_blocks(w))
-		may(want, EOPNOTSUPP);
-	wrong_area(op, want);
-	if (want->nr)
+	rule->fails = !from || !to;
+	if (rule->fails)
 		return;
-	share_blocks(w, op, &two, want);
-	len = clone_length(w, op, &two);
-	if (len < 0)
-		may(want, -len);
-	else if (!len || !two.blocked)	/* of nothing: no block is shared */
-		may(want, 0);
-	if (len > 0 && !two.blocked)
-		want->breaks = BREAKS_ALL;
+	model(w, op->actor, from->file, rule);
+	model(w, op->actor, to->file, rule);
+}
+
+static void rule_clone(struct world *w, const struct op *op,
+		       struct rule *rule)
+{
+	struct ofd *from = usable(w, op, op->a), *to = usable(w, op, op->b);
+	bool nothing = from && !op->z && op->x == w->files[from->file].size;
+
+	rule_two(w, op, nothing ? model_nothing : model_share, rule);
+	/* All of a file: it must end with a block, or replace an end. */
+	rule->plain = from && to && shares_blocks(w) && (from->mode & READS) &&
+		(to->mode & WRITES) && from->file != to->file &&
+		!op->x && !op->y && !op->z &&
+		w->files[from->file].size % PAGE == 0 &&
+		w->files[from->file].size;
 }
 
 static int run_clone(struct world *w, const struct op *op)
@@ -157,74 +81,39 @@ static int run_clone(struct world *w, const struct op *op)
 	return errno_of(ioctl(to, FICLONERANGE, &range));
 }
 
+/* Without a length it takes the rest of the file, which may be nothing. */
 static void apply_clone(struct world *w, const struct op *op, int got)
 {
-	struct two two = { usable(w, op, op->a), usable(w, op, op->b) };
-	struct file *to;
-	long len;
+	struct file *from = file_of(w, op, op->a);
+	struct file *to = file_of(w, op, op->b);
 
-	if (got)
+	if (got || (!op->z && op->x == from->size))
 		return;
-	len = clone_length(w, op, &two);
-	if (!len)
-		return;
-	to = &w->files[two.to->file];
-	if (op->y + len > to->size)
-		to->size = op->y + len;
+	from->sharing = SHARED;
 	to->sharing = SHARED;
-	w->files[two.from->file].sharing = SHARED;
+	grown(w, op, op->b);
 }
 
-static void maybe_share(struct file *file)
+/* Less than a block is rounded down to nothing, unless both files end there. */
+static bool rounds_to_nothing(struct world *w, const struct op *op)
 {
-	if (file->sharing == NOT_SHARED)
-		file->sharing = MAYBE_SHARED;
+	const struct file *from = file_of(w, op, op->a);
+	const struct file *to = file_of(w, op, op->b);
+
+	return op->z >= 0 && op->z < PAGE && from && to &&
+		(op->x != from->size - op->z || op->y != to->size - op->z);
 }
 
-#define DEDUPE_MOST	(1L << 30)
-
-static void predict_dedupe(struct world *w, const struct op *op,
-			   struct answers *want)
+static void rule_dedupe(struct world *w, const struct op *op,
+			struct rule *rule)
 {
-	struct two two = { usable(w, op, op->a), usable(w, op, op->b) };
-	struct op cut = *op;
-
-	if (!two.from || !two.to) {
-		may(want, EBADF);
-		if (two.from && op->z > w->files[two.from->file].size)
-			may(want, EINVAL);
-	}
-	if (two.from && !(two.from->mode & READS))
-		may(want, EINVAL);
-	if (!shares_blocks(w))
-		may(want, EOPNOTSUPP);
-	/* No more than so much at once, before the second file is looked at. */
-	if (cut.z > DEDUPE_MOST)
-		cut.z = DEDUPE_MOST;
-	wrong_area(&cut, want);
-	if (two.from && op->x >= 0 && op->z >= 0 &&
-	    (unsigned long)op->x + op->z >
-	    (unsigned long)w->files[two.from->file].size)
-		may(want, EINVAL);
-	if (want->nr)
-		return;
-	if (!op->z) {
-		may(want, 0);
-		return;
-	}
-	if (op->z > 16 * w->unit)
-		want->skip = true;
-	share_blocks(w, op, &two, want);
-	may(want, EINVAL);
-	/* What is rounded down to nothing shares no block. */
-	if (op->z < PAGE)
-		may(want, 0);
-	if (!two.blocked) {
-		may(want, 0);
-		may(want, VALUE + FILE_DEDUPE_RANGE_DIFFERS);
-	}
+	rule->skip = op->z > 16 * w->unit;
+	if (op->z)
+		rule_two(w, op, rounds_to_nothing(w, op) ? model_nothing :
+			 model_share, rule);
 }
 
+/* EINVAL stands for "they differ". */
 static int run_dedupe(struct world *w, const struct op *op)
 {
 	struct {
@@ -239,123 +128,51 @@ static int run_dedupe(struct world *w, const struct op *op)
 
 	if (ioctl(fd_of(w, op, op->a), FIDEDUPERANGE, &args))
 		return errno;
-	return args.info.status < 0 ? -args.info.status :
-		args.info.status ? VALUE + args.info.status : 0;
+	return args.info.status > 0 ? EINVAL : -args.info.status;
 }
 
 static void apply_dedupe(struct world *w, const struct op *op, int got)
 {
 	if (got || !op->z)
 		return;
-	maybe_share(&w->files[usable(w, op, op->a)->file]);
-	maybe_share(&w->files[usable(w, op, op->b)->file]);
+	maybe_share(file_of(w, op, op->a));
+	maybe_share(file_of(w, op, op->b));
 }
 
+/* It copies where it must not share: no lease and no pin is in its way. */
 static void make_copy(struct world *w, struct op *op)
 {
 	make_two(w, op);
-	if (op->z > COPY_MOST)
-		op->z = rnd(w, 2) ? COPY_MOST : wild(w);
-}
-
-static long copy_length(const struct world *w, const struct op *op,
-			const struct two *two)
-{
-	long size = w->files[two->from->file].size;
-	long len = op->x >= size ? 0 : size - op->x;
-
-	return op->z < len ? op->z : len;
-}
-
-/* It falls back to copying where it must not share. */
-static void predict_copy(struct world *w, const struct op *op,
-			 struct answers *want)
-{
-	struct two two = two_files(w, op, want);
-	long len;
-
-	if (op->z < 0)		/* all of the file: that takes too long */
-		want->skip = true;
-	if (want->nr || want->skip)
-		return;
-	if (op->x < 0 || op->y < 0) {
-		may(want, EINVAL);
-		may(want, EOVERFLOW);
-		return;
-	}
-	len = copy_length(w, op, &two);
-	if (len && op->y >= w->max_bytes)
-		may(want, EFBIG);
-	if (overlap(&two, op->x, op->y, len))
-		may(want, EINVAL);
-	if (len > COPY_MOST || (!want->nr && len > w->max_bytes - op->y))
-		want->skip = true;
-	if (want->nr)
-		return;
-	may(want, 0);		/* and asks nobody */
+	if (op->z < 0 || op->z > COPY_MOST)
+		op->z = COPY_MOST;
 }
 
 static int run_copy(struct world *w, const struct op *op)
 {
 	loff_t in = op->x, out = op->y;
 
-	w->learned = copy_file_range(fd_of(w, op, op->a), &in,
-				     fd_of(w, op, op->b), &out, op->z, 0);
-	return errno_of(w->learned);
+	return errno_of(copy_file_range(fd_of(w, op, op->a), &in,
+					fd_of(w, op, op->b), &out, op->z, 0));
 }
 
 static void apply_copy(struct world *w, const struct op *op, int got)
 {
-	struct two two = { usable(w, op, op->a), usable(w, op, op->b) };
-	struct file *to;
-	long len;
-
 	if (got)
 		return;
-	len = copy_length(w, op, &two);
-	if (w->learned > len || (len && w->learned <= 0))
-		fail(w, WRONG_TABLE, "copied %ld of %ld bytes", w->learned, len);
-	if (w->learned <= 0)
-		return;
-	to = &w->files[two.to->file];
-	if (op->y + w->learned > to->size)
-		to->size = op->y + w->learned;
+	grown(w, op, op->b);
 	if (shares_blocks(w)) {
-		maybe_share(to);
-		maybe_share(&w->files[two.from->file]);
+		maybe_share(file_of(w, op, op->a));
+		maybe_share(file_of(w, op, op->b));
 	}
 }
 
-/* It wants to be told all about the file, and goes for the whole of it. */
-static void predict_swap(struct world *w, const struct op *op,
-			 struct answers *want)
+static void rule_exchange(struct world *w, const struct op *op,
+			  struct rule *rule)
 {
-	struct two two = { usable(w, op, op->a), usable(w, op, op->b) };
-	int both = READS | WRITES;
-
-	if (!two.from)
-		may(want, EBADF);
-	else if (!on_xfs(w))
-		may(want, ENOTTY);
-	if (want->nr)
-		return;
-	if (!two.to)
-		may(want, EINVAL);
-	if ((two.from->mode & both) != both ||
-	    (two.to && (two.to->mode & both) != both))
-		may(want, EBADF);
-	if (two.to && two.from->file == two.to->file)
-		may(want, EINVAL);
-	if (want->nr)
-		return;
-	share_two(w, op, &two, want);
-	may(want, EFAULT);
-	may(want, EINVAL);
-	may(want, EBUSY);
-	if (!two.blocked)
-		may(want, 0);
+	rule_two(w, op, model_exchange, rule);
 }
 
+/* It wants to be told all about the file, and goes for the whole of it. */
 static int run_swap(struct world *w, const struct op *op)
 {
 	struct xfs_swapext args;
@@ -370,48 +187,24 @@ static int run_swap(struct world *w, const struct op *op)
 
 static void apply_swap(struct world *w, const struct op *op, int got)
 {
-	struct file *from, *to;
-
 	if (got)
 		return;
-	from = &w->files[usable(w, op, op->a)->file];
-	to = &w->files[usable(w, op, op->b)->file];
-	if (from->sharing != to->sharing) {
-		from->sharing = MAYBE_SHARED;
-		to->sharing = MAYBE_SHARED;
-	}
+	if (file_of(w, op, op->a)->sharing == file_of(w, op, op->b)->sharing)
+		return;
+	file_of(w, op, op->a)->sharing = MAYBE_SHARED;
+	file_of(w, op, op->b)->sharing = MAYBE_SHARED;
 }
 
-static void make_boot(struct world *w, struct op *op)
-{
-	op->a = some_file(w, op->actor);
-}
-
-static void predict_boot(struct world *w, const struct op *op,
-			 struct answers *want)
+/*
+ * Where it succeeds ext4 leaves extent blocks with the checksums of the other
+ * inode, even on the stock kernel: the file would be lost.
+ */
+static void rule_boot(struct world *w, const struct op *op,
+		      struct rule *rule)
 {
 	struct ofd *ofd = usable(w, op, op->a);
-	bool blocked;
 
-	if (!ofd || (!on_xfs(w) && !(ofd->mode & WRITES)))
-		may(want, EBADF);
-	else if (on_xfs(w))
-		may(want, ENOTTY);
-	if (want->nr)
-		return;
-	if (w->actor[op->actor].uid)
-		may(want, EPERM);
-	if (!w->files[ofd->file].named || w->files[ofd->file].odd)
-		may(want, EINVAL);
-	blocked = model_share(w, op->actor, ofd->file, want);
-	if (want->nr && !(w->files[ofd->file].odd && want->nr == 1))
-		return;
-	/*
-	 * Where it succeeds ext4 leaves extent blocks with the checksums of the
-	 * other inode, on the stock kernel as well: the file would be lost.
-	 */
-	if (!blocked)
-		want->skip = true;
+	rule->skip = !ofd || !model_exchange(w, op->actor, ofd->file, rule);
 }
 
 static int run_boot(struct world *w, const struct op *op)
@@ -420,12 +213,11 @@ static int run_boot(struct world *w, const struct op *op)
 }
 
 const struct call share_calls[] = {
-	{ "clone", 24, false, make_two, predict_clone, run_clone,
-	  apply_clone },
-	{ "dedupe", 12, false, make_two, predict_dedupe, run_dedupe,
+	{ "clone", 24, false, make_two, rule_clone, run_clone, apply_clone },
+	{ "dedupe", 12, false, make_two, rule_dedupe, run_dedupe,
 	  apply_dedupe },
-	{ "copy", 10, false, make_copy, predict_copy, run_copy, apply_copy },
-	{ "swap", 10, false, make_two, predict_swap, run_swap, apply_swap },
-	{ "boot", 6, false, make_boot, predict_boot, run_boot },
+	{ "copy", 10, false, make_copy, NULL, run_copy, apply_copy },
+	{ "swap", 10, false, make_two, rule_exchange, run_swap, apply_swap },
+	{ "boot", 6, false, make_fd, rule_boot, run_boot },
 	{ }
 };

@@ -14,33 +14,23 @@
 
 #define PATIENCE	30	/* seconds */
 
-void print_op(FILE *out, const struct op *op)
+static bool parse_op(const char *line, struct op *op)
 {
-	fprintf(out, "#  op %s %d %d %d %d %d %ld %ld %ld\n",
-		calls[op->call]->name, op->actor, op->a, op->b, op->c,
-		op->flags, op->x, op->y, op->z);
-}
-
-bool parse_op(const char *line, struct op *op)
-{
+	int actor, a, b, c, flags;
 	char name[32];
-	int actor, a, b, c, flags, i;
 
 	if (sscanf(line, "# op %31s %d %d %d %d %d %ld %ld %ld", name, &actor,
 		   &a, &b, &c, &flags, &op->x, &op->y, &op->z) != 9 ||
 	    actor < 0 || actor >= ACTORS)
 		return false;
-	for (i = 0; i < nr_calls; i++) {
-		if (strcmp(calls[i]->name, name))
-			continue;
-		op->call = i;
-		op->actor = actor;
-		op->a = a;
-		op->b = b;
-		op->c = c;
-		op->flags = flags;
-		return true;
-	}
+	op->actor = actor;
+	op->a = a;
+	op->b = b;
+	op->c = c;
+	op->flags = flags;
+	for (op->call = 0; op->call < nr_calls; op->call++)
+		if (!strcmp(calls[op->call]->name, name))
+			return true;
 	return false;
 }
 
@@ -60,6 +50,22 @@ static void answer_name(int answer, char *text, size_t size)
 			 answer ? strerrorname_np(answer) : "success");
 }
 
+/* What the contract allowed instead. */
+static void print_rule(const struct rule *rule)
+{
+	char text[32];
+	int i;
+
+	if (rule->blocked)
+		printf("%s", rule->plain ? " ETXTBSY" : " an errno");
+	else if (!rule->nr)
+		printf(" %s but ETXTBSY", rule->fails ? "an errno" : "all");
+	for (i = 0; i < rule->nr; i++) {
+		answer_name(rule->list[i], text, sizeof(text));
+		printf(" %s", text);
+	}
+}
+
 /* What went wrong, and after what if @history. */
 void report(struct world *w, bool history)
 {
@@ -68,10 +74,8 @@ void report(struct world *w, bool history)
 
 	answer_name(w->got, text, sizeof(text));
 	ksft_print_msg("kernel: %s: %s; model:", text, w->note);
-	for (i = 0; i < w->wanted.nr; i++) {
-		answer_name(w->wanted.list[i], text, sizeof(text));
-		printf(" %s", text);
-	}
+	if (w->got < WRONG_SIGNAL)
+		print_rule(&w->wanted);
 	printf("\n#  kind %s\n", kind_name(w));
 	for (i = 0; i < w->nr_history && history; i++)
 		print_op(stdout, &w->history[i]);
@@ -112,7 +116,7 @@ static bool fails_without(struct world *w, struct op *ops, int *nr, int from,
 	return true;
 }
 
-/* Drop halves, quarters and so on down to single calls, while it still fails. */
+/* Drop halves, quarters, down to single calls, while it still fails. */
 void shrink(struct world *w)
 {
 	static struct op ops[HISTORY];
