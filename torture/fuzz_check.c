@@ -97,41 +97,48 @@ static int read_records(struct record *records)
 	return nr;
 }
 
+/* The smallest record of these pages; others are of other pins. */
+static const struct record *smallest(const struct world *w,
+				     const struct pinned *pin,
+				     const struct record *records, int nr)
+{
+	const struct record *r, *best = NULL;
+
+	for (r = records; r < records + nr; r++)
+		if (r->ino == w->files[pin->file].ino &&
+		    r->from <= pin->first && r->to >= pin->last &&
+		    (!best || r->to - r->from < best->to - best->from))
+			best = r;
+	return best;
+}
+
 /*
- * A record protects the pages, and all of a huge entry that covers one: which
- * of both is for the kernel to say, and has to stay so.
+ * A record protects the pages, and all of a huge entry that covers one: the
+ * kernel says which of both, and it has to stay so.
  */
 static bool find_range(struct world *w, struct pinned *pin,
 		       const struct record *records, int nr)
 {
+	const struct record *r = smallest(w, pin, records, nr);
 	long round = w->unit / PAGE;
-	const struct record *r;
 
-	for (r = records; r < records + nr; r++) {
-		if (r->ino != w->files[pin->file].ino ||
-		    r->from > pin->first || r->to < pin->last)
-			continue;
-		pin->from = pin->first / round * round;
-		if (r->from > pin->from)
-			pin->from = pin->first;
-		pin->to = pin->last / round * round + round - 1;
-		if (r->to < pin->to)
-			pin->to = pin->last;
-		return true;
-	}
-	return false;
+	if (!r)
+		return false;
+	pin->from = pin->first / round * round;
+	if (r->from > pin->from)
+		pin->from = pin->first;
+	pin->to = pin->last / round * round + round - 1;
+	if (r->to < pin->to)
+		pin->to = pin->last;
+	return true;
 }
 
 /* Pins were made: note what they protect, and where it is. */
 void hook_pin(struct world *w)
 {
 	struct record records[RECORDS];
-	int i, nr = read_records(records), fresh = 0;
+	int i, nr = read_records(records);
 
-	for (i = 0; i < PINS; i++)
-		fresh += w->pins[i].used && w->pins[i].from < 0;
-	if (fresh > nr)
-		fresh = nr;	/* those that follow each other are one */
 	for (i = 0; i < PINS; i++) {
 		struct pinned *pin = &w->pins[i];
 
@@ -142,7 +149,7 @@ void hook_pin(struct world *w)
 			fail(w, WRONG_TABLE,
 			     "pages %ld-%ld are pinned, but no blocks",
 			     pin->first, pin->last);
-		if (!find_range(w, pin, records + nr - fresh, fresh))
+		if (!find_range(w, pin, records, nr))
 			fail(w, WRONG_TABLE, "no record of pages %ld-%ld",
 			     pin->first, pin->last);
 	}
