@@ -30,9 +30,9 @@ static int dax_wait_page_idle(struct inode *inode, struct page *page,
 	if (!pgmap)
 		return 0;
 	error = ___wait_var_event(&page->_refcount,
-			layout_page_idle(page) ||
-			layout_pin_check(inode, start, end),
-			TASK_INTERRUPTIBLE, 0, 0, cb(inode));
+				  layout_page_idle(page) ||
+				  layout_pin_check(inode, start, end),
+				  TASK_INTERRUPTIBLE, 0, 0, cb(inode));
 	put_dev_pagemap(pgmap);
 	return error;
 }

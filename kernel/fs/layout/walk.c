@@ -30,7 +30,7 @@ static struct layout_ctx *layout_walk_ctx(const struct layout_walk *walk)
 
 /* The first record that starts at this page or after it. */
 static struct layout_pin *layout_walk_from(struct layout_ctx *lctx,
-					    pgoff_t start)
+					   pgoff_t start)
 {
 	struct rb_node *node = lctx->pins.rb_root.rb_node;
 	struct layout_pin *pin, *found = NULL;
@@ -137,13 +137,12 @@ static bool layout_walk_find(struct layout_walk *walk, bool *more)
 {
 	*more = false;
 	while (walk->held++ < LAYOUT_WALK_HELD) {
-		if (!walk->link || !walk->pin) {
-			if (!layout_walk_next_link(walk))
-				return false;
-		} else if (walk->pin->link == walk->link) {
-			return true;
-		} else {
+		if (walk->link && walk->pin) {
+			if (walk->pin->link == walk->link)
+				return true;
 			layout_walk_step(walk);
+		} else if (!layout_walk_next_link(walk)) {
+			return false;
 		}
 	}
 	*more = true;
