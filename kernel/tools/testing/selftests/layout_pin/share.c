@@ -140,7 +140,6 @@ TEST_F(layout, refused_at_once_beside_a_page_in_use)
 {
 	struct xfs_swapext args;
 	struct exchange_range dry_run = { .flags = EXCHANGE_RANGE_DRY_RUN };
-	struct file_clone_range nothing = { .src_fd = self->fd };
 	struct sigaction interrupt = { .sa_handler = go_on };
 	char path[64];
 	int other, fds[2];
@@ -152,7 +151,6 @@ TEST_F(layout, refused_at_once_beside_a_page_in_use)
 	memset(self->memory, 'a', size);
 	dry_run.file1_fd = other;
 	dry_run.length = size;
-	nothing.src_offset = size;
 	ASSERT_EQ(0, set_lease(self->fd, UNBREAK));
 	ASSERT_EQ(0, short_reference(self->memory, fds));
 	ASSERT_EQ(0, sigaction(SIGALRM, &interrupt, NULL));
@@ -164,12 +162,40 @@ TEST_F(layout, refused_at_once_beside_a_page_in_use)
 	ASSERT_EQ(0, swapping(self->fd, other, size, &args));
 	EXPECT_EQ(ETXTBSY, WITHOUT_A_WAIT(swap_extents(&args)));
 	drop_reference(fds);
-	/* Nothing at all is no sharing, and is not refused. */
-	EXPECT_EQ(0, ioctl(other, FICLONERANGE, &nothing) ? errno : 0);
 	/* What is only tried says what the exchange would. */
 	EXPECT_EQ(ETXTBSY, exchange_range(self->fd, &dry_run));
 	ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
 	EXPECT_EQ(0, exchange_range(self->fd, &dry_run));
+	close(other);
+	unlink(path);
+}
+
+static int clone_to(int other, struct file_clone_range *range)
+{
+	return ioctl(other, FICLONERANGE, range) ? errno : 0;
+}
+
+/* By the holder, or by another process. */
+TEST_F(layout, sharing_nothing_is_no_sharing)
+{
+	struct file_clone_range range = { .src_fd = self->fd };
+	char path[64];
+	int other;
+
+	memset(self->memory, 'a', UNITS * self->unit);
+	other = open_other(self, path);
+	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
+	range.src_offset = UNITS * self->unit;
+	EXPECT_EQ(0, clone_to(other, &range));
+	EXPECT_EQ(0, elsewhere(clone_to(other, &range)));
+	/* What is wrong is wrong. */
+	range.src_offset = 100;
+	range.src_length = PAGE;
+	EXPECT_EQ(EINVAL, clone_to(other, &range));
+	EXPECT_EQ(EINVAL, elsewhere(clone_to(other, &range)));
+	range.src_offset = 0;
+	EXPECT_EQ(ETXTBSY, clone_to(other, &range));
+	EXPECT_EQ(ETXTBSY, elsewhere(clone_to(other, &range)));
 	close(other);
 	unlink(path);
 }
