@@ -74,6 +74,12 @@ static int clone(const struct change *c)
 	return error;
 }
 
+/*
+ * Found other data, and so changed nothing. The file system looks at the data
+ * before it asks for the file, unless a page of it is in use.
+ */
+static bool differed;
+
 static int dedupe(const struct change *c)
 {
 	struct {
@@ -91,6 +97,7 @@ static int dedupe(const struct change *c)
 		errno_of(ioctl(fd, FIDEDUPERANGE, &args));
 	close(fd);
 	unlink(path);
+	differed = !error && args.info.status == FILE_DEDUPE_RANGE_DIFFERS;
 	return error ?: args.info.status < 0 ? -args.info.status : 0;
 }
 
@@ -183,7 +190,8 @@ static void change_raced(struct change *c, int file)
 	unsigned int changes;
 	struct worker *worker = find_holder(c, file, &changes);
 
-	if (perform(c->op, do_change(c)))
+	differed = false;
+	if (perform(c->op, do_change(c)) || differed)
 		return;
 	if (worker)
 		looked(LOOK_LEASE);
@@ -197,8 +205,10 @@ static void change_raced(struct change *c, int file)
 /* Of these two one knows what the answer is. */
 static void change_known(struct change *c, int file)
 {
-	int error = perform(c->op, do_change(c));
+	int error;
 
+	differed = false;
+	error = perform(c->op, do_change(c));
 	if (file == FREE) {
 		if (error == ETXTBSY)
 			wrong(ANSWER, "change %d of a file that nobody holds: %s",
@@ -208,7 +218,7 @@ static void change_known(struct change *c, int file)
 							    FALLOC_FL_UNSHARE_RANGE,
 							    0, FILE_SIZE)));
 		restore(c->fd);
-	} else if (error != ETXTBSY && (c->op < CLONE ||
+	} else if (error != ETXTBSY && !differed && (c->op < CLONE ||
 		   (error != EOPNOTSUPP && error != ENOSPC))) {
 		/* A clone asks for room before it asks for the file. */
 		wrong(LOST_LEASE, "change %d of a file that is held: %s", c->op,
