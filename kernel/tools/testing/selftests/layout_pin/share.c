@@ -175,6 +175,44 @@ static int clone_to(int other, struct file_clone_range *range)
 	return ioctl(other, FICLONERANGE, range) ? errno : 0;
 }
 
+static int dedupe_first(int from, int to)
+{
+	struct {
+		struct file_dedupe_range range;
+		struct file_dedupe_range_info info;
+	} args = {
+		.range = { .src_length = PAGE, .dest_count = 1 },
+		.info = { .dest_fd = to },
+	};
+
+	if (ioctl(from, FIDEDUPERANGE, &args))
+		return errno;
+	return args.info.status < 0 ? -args.info.status : args.info.status;
+}
+
+/* Whether the data is the same or not. */
+TEST_F(layout, dedupe_of_a_held_file_is_refused)
+{
+	char path[64];
+	int other, i;
+
+	memset(self->memory, 'a', UNITS * self->unit);
+	other = open_other(self, path);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(1, pwrite(other, i ? "b" : "c", 1, i));
+		EXPECT_EQ(FILE_DEDUPE_RANGE_DIFFERS,
+			  dedupe_first(self->fd, other));
+		ASSERT_EQ(0, set_lease(self->fd, i ? EXCLUSIVE : UNBREAK));
+		EXPECT_EQ(ETXTBSY, dedupe_first(self->fd, other));
+		EXPECT_EQ(ETXTBSY, dedupe_first(other, self->fd));
+		EXPECT_EQ(ETXTBSY, elsewhere(dedupe_first(self->fd, other)));
+		EXPECT_EQ(ETXTBSY, elsewhere(dedupe_first(other, self->fd)));
+		ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
+	}
+	close(other);
+	unlink(path);
+}
+
 /* By the holder, or by another process. */
 TEST_F(layout, sharing_nothing_is_no_sharing)
 {
