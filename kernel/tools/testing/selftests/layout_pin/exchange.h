@@ -1,12 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A file system that can exchange ranges of files, and the calls that do. Behind
- * layout_pin_fixture.h, for XFS only.
+ * A file system that can exchange ranges of files, and the calls that share and
+ * exchange them. Behind layout_pin_fixture.h, for XFS only.
  */
 #ifndef LAYOUT_PIN_EXCHANGE_H
 #define LAYOUT_PIN_EXCHANGE_H
 
+#include <linux/fs.h>
 #include "xfs_ioctl.h"
+
+static inline int clone(int from, long at, long len, int to, long to_at)
+{
+	struct file_clone_range range = {
+		.src_fd = from, .src_offset = at, .src_length = len,
+		.dest_offset = to_at,
+	};
+
+	return ioctl(to, FICLONERANGE, &range) ? errno : 0;
+}
+
+/* An errno, of the call or of the file, or what FILE_DEDUPE_RANGE_DIFFERS is. */
+static inline int dedupe(int from, long at, long len, int to, long to_at)
+{
+	struct {
+		struct file_dedupe_range range;
+		struct file_dedupe_range_info info;
+	} args = {
+		.range = { .src_offset = at, .src_length = len, .dest_count = 1 },
+		.info = { .dest_fd = to, .dest_offset = to_at },
+	};
+
+	if (ioctl(from, FIDEDUPERANGE, &args))
+		return errno;
+	return args.info.status < 0 ? -args.info.status : args.info.status;
+}
 
 /* With a feature that the distribution's mkfs cannot switch on. */
 static inline int mount_with_exchange(FIXTURE_DATA(layout) *self)

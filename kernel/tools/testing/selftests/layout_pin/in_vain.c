@@ -53,35 +53,9 @@ static void close_files(struct files *files)
 	close(files->elsewhere);
 }
 
-static int clone(int from, long at, long len, int to, long to_at)
-{
-	struct file_clone_range range = {
-		.src_fd = from, .src_offset = at, .src_length = len,
-		.dest_offset = to_at,
-	};
-
-	return ioctl(to, FICLONERANGE, &range) ? errno : 0;
-}
-
 static int clone_all(int from, int to)
 {
 	return ioctl(to, FICLONE, from) ? errno : 0;
-}
-
-/* An errno, of the call or of the file, or what FILE_DEDUPE_RANGE_DIFFERS is. */
-static int dedupe(int from, long at, long len, int to, long to_at)
-{
-	struct {
-		struct file_dedupe_range range;
-		struct file_dedupe_range_info info;
-	} args = {
-		.range = { .src_offset = at, .src_length = len, .dest_count = 1 },
-		.info = { .dest_fd = to, .dest_offset = to_at },
-	};
-
-	if (ioctl(from, FIDEDUPERANGE, &args))
-		return errno;
-	return args.info.status < 0 ? -args.info.status : args.info.status;
 }
 
 /* While another process has F_LAYOUT on the file, and still has it behind that. */

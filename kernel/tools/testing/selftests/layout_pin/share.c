@@ -170,26 +170,6 @@ TEST_F(layout, refused_at_once_beside_a_page_in_use)
 	unlink(path);
 }
 
-static int clone_to(int other, struct file_clone_range *range)
-{
-	return ioctl(other, FICLONERANGE, range) ? errno : 0;
-}
-
-static int dedupe_first(int from, int to)
-{
-	struct {
-		struct file_dedupe_range range;
-		struct file_dedupe_range_info info;
-	} args = {
-		.range = { .src_length = PAGE, .dest_count = 1 },
-		.info = { .dest_fd = to },
-	};
-
-	if (ioctl(from, FIDEDUPERANGE, &args))
-		return errno;
-	return args.info.status < 0 ? -args.info.status : args.info.status;
-}
-
 /* Whether the data is the same or not. */
 TEST_F(layout, dedupe_of_a_held_file_is_refused)
 {
@@ -201,12 +181,14 @@ TEST_F(layout, dedupe_of_a_held_file_is_refused)
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(1, pwrite(other, i ? "b" : "c", 1, i));
 		EXPECT_EQ(FILE_DEDUPE_RANGE_DIFFERS,
-			  dedupe_first(self->fd, other));
+			  dedupe(self->fd, 0, PAGE, other, 0));
 		ASSERT_EQ(0, set_lease(self->fd, i ? EXCLUSIVE : UNBREAK));
-		EXPECT_EQ(ETXTBSY, dedupe_first(self->fd, other));
-		EXPECT_EQ(ETXTBSY, dedupe_first(other, self->fd));
-		EXPECT_EQ(ETXTBSY, elsewhere(dedupe_first(self->fd, other)));
-		EXPECT_EQ(ETXTBSY, elsewhere(dedupe_first(other, self->fd)));
+		EXPECT_EQ(ETXTBSY, dedupe(self->fd, 0, PAGE, other, 0));
+		EXPECT_EQ(ETXTBSY, dedupe(other, 0, PAGE, self->fd, 0));
+		EXPECT_EQ(ETXTBSY,
+			  elsewhere(dedupe(self->fd, 0, PAGE, other, 0)));
+		EXPECT_EQ(ETXTBSY,
+			  elsewhere(dedupe(other, 0, PAGE, self->fd, 0)));
 		ASSERT_EQ(0, set_lease(self->fd, F_UNLCK));
 	}
 	close(other);
@@ -216,24 +198,20 @@ TEST_F(layout, dedupe_of_a_held_file_is_refused)
 /* By the holder, or by another process. */
 TEST_F(layout, sharing_nothing_is_no_sharing)
 {
-	struct file_clone_range range = { .src_fd = self->fd };
+	long size = UNITS * self->unit;
 	char path[64];
 	int other;
 
-	memset(self->memory, 'a', UNITS * self->unit);
+	memset(self->memory, 'a', size);
 	other = open_other(self, path);
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
-	range.src_offset = UNITS * self->unit;
-	EXPECT_EQ(0, clone_to(other, &range));
-	EXPECT_EQ(0, elsewhere(clone_to(other, &range)));
+	EXPECT_EQ(0, clone(self->fd, size, 0, other, 0));
+	EXPECT_EQ(0, elsewhere(clone(self->fd, size, 0, other, 0)));
 	/* What is wrong is wrong. */
-	range.src_offset = 100;
-	range.src_length = PAGE;
-	EXPECT_EQ(EINVAL, clone_to(other, &range));
-	EXPECT_EQ(EINVAL, elsewhere(clone_to(other, &range)));
-	range.src_offset = 0;
-	EXPECT_EQ(ETXTBSY, clone_to(other, &range));
-	EXPECT_EQ(ETXTBSY, elsewhere(clone_to(other, &range)));
+	EXPECT_EQ(EINVAL, clone(self->fd, 100, PAGE, other, 0));
+	EXPECT_EQ(EINVAL, elsewhere(clone(self->fd, 100, PAGE, other, 0)));
+	EXPECT_EQ(ETXTBSY, clone(self->fd, 0, PAGE, other, 0));
+	EXPECT_EQ(ETXTBSY, elsewhere(clone(self->fd, 0, PAGE, other, 0)));
 	close(other);
 	unlink(path);
 }
