@@ -90,7 +90,7 @@ struct range {
 /* The regions of one process, owner and file. */
 struct group {
 	const char *raw;		/* as the lines of the table end */
-	const char *owner;		/* path, "mm" or "closed" */
+	const char *owner;		/* path, or "mm" */
 	const char *path;
 	struct file *file;
 	pid_t pid;			/* which pinned */

@@ -287,19 +287,13 @@ static void tell_unseen(struct story *story, const struct row *row)
 	struct snapshot *snap = story->snap;
 	struct process *pinner = process_get(snap, row->group->pid);
 	bool alive = process_since(pinner, row->group->since);
-	bool closed = !strcmp(row->owner, "closed");
 
 	printf("%s pinned through %s%s%s.\n", alive ?
 	       capital(snap, who(snap, pinner)) :
 	       snap_printf(snap, "Process %d", pinner->pid),
-	       closed ? "what is closed now" : printable(snap, row->owner),
-	       owner_number(story, row),
+	       printable(snap, row->owner), owner_number(story, row),
 	       alive ? "" : "; the process has ended");
 	tell_group(snap, row->group);
-	if (closed) {
-		puts("  The owner is closed, its driver has yet to let go.");
-		return;
-	}
 	puts("  No process that can be read has this owner open. A message in a "
 	     "Unix socket\n  may carry it: 'ss -xp' lists those.");
 	if (alive)

@@ -34,7 +34,7 @@ static const struct {
 	[COL_USER] = { "USER", 4, 0, SCOLS_JSON_STRING,
 		"user of the process" },
 	[COL_OWNER] = { "OWNER", 8, SCOLS_FL_WRAP, SCOLS_JSON_STRING,
-		"through what it is pinned: descriptor and path, mm or closed" },
+		"through what it is pinned: descriptor and path, or mm" },
 	[COL_PATH] = { "PATH", 0.3, SCOLS_FL_WRAP, SCOLS_JSON_STRING,
 		"file that is pinned or leased" },
 	[COL_INODE] = { "INODE", 5, SCOLS_FL_RIGHT, SCOLS_JSON_NUMBER,

@@ -191,7 +191,7 @@ t_explain()
 {
 	local name
 	for name in ordinary/foo ordinary/bar "ordinary/a b" ordinary/free \
-		odd/passed odd/flight odd/closing odd/gone breakable/foo; do
+		odd/passed odd/flight odd/reused odd/gone breakable/foo; do
 		at "${name%/*}"
 		name=${name#*/}
 		ls_root --explain "/mnt/pmem/$name" 2>&1 || true

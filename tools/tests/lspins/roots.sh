@@ -120,14 +120,14 @@ root_ordinary()
 }
 
 # What outlives its process: a zombie whose descriptor another process has, pins
-# in flight, pins of an owner being closed, an unlinked file.
+# in flight, pins of a process whose number is another's by now, an unlinked file.
 root_odd()
 {
 	local shown='/mnt/pmem/gone (deleted)'
 	new_root odd
 	file /mnt/pmem/passed
 	file /mnt/pmem/flight
-	file /mnt/pmem/closing
+	file /mnt/pmem/reused
 	file /mnt/pmem/gone
 	process 700 heir 1000
 	printf '9: /dev/infiniband/uverbs0\n\t/mnt/pmem/passed\n\t%s\n' "$shown" |
@@ -139,8 +139,7 @@ root_odd()
 	lease ZOMBIE EXCL 702 /mnt/pmem/flight
 	region /mnt/pmem/passed 0-4095 701 5230 /dev/infiniband/uverbs0
 	region /mnt/pmem/flight 0-4095 702 8999 /dev/infiniband/uverbs0
-	region /mnt/pmem/closing 0-4095 703 5230 closed
-	region /mnt/pmem/closing 4096-8191 703 5230 /dev/infiniband/uverbs0
+	region /mnt/pmem/reused 0-4095 703 5230 /dev/infiniband/uverbs0
 	region /mnt/pmem/gone 0-4095 700 5230 /dev/infiniband/uverbs0 \
 		'/mnt/pmem/gone\040(deleted)'
 }
