@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files of fs/layout/ and fs/proc/file_pins.c share: lease.c (which
- * leases may stand at once), check.c (whether blocks may move), record.c (what
- * is pinned), owner.c (for whom), link.c (which files an owner pins), wait.c
- * (how a change waits), walk.c (all records, one after the other), report.c
- * (what the log says) and table.c (what debugfs shows).
+ * leases may stand at once), setlease.c (may an open file take one now),
+ * check.c (whether blocks may move), record.c (what is pinned), owner.c (for
+ * whom), link.c (which files an owner pins), wait.c (how a change waits),
+ * walk.c (all records, one after the other), report.c (what the log says) and
+ * table.c (what debugfs shows).
  *
  * Locks:
  *	i_rwsem of the inode
