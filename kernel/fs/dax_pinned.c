@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The references that long-term pins have to the entries of a DAX file.
+ *
+ * A pin under a layout lease has one reference to each entry of the mapping, on
+ * the first page of it, and not one to each of the 512 pages that a large entry
+ * has: see mm/vaddr_pin.c.
+ *
+ * No lock of ours. The record of a pinned range keeps its entries: locked or
+ * not, dirty or not, they go on naming the same memory. So RCU is enough to
+ * read them.
+ */
+#include <linux/dax.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/rcupdate_wait.h>
+#include <linux/xarray.h>
+
+/**
+ * dax_unpin_entries() - put references of a long-term pin
+ * @mapping: of the file
+ * @first: page offset in the first entry of the mapping
+ * @last: page offset in the last one
+ *
+ * Context: may sleep. A record of the range stands.
+ */
+void dax_unpin_entries(struct address_space *mapping, pgoff_t first,
+		       pgoff_t last)
+{
+	XA_STATE(xas, &mapping->i_pages, first);
+	void *entry;
+
+	rcu_read_lock();
+	xas_for_each(&xas, entry, last) {
+		if (xas_retry(&xas, entry))
+			continue;
+		unpin_user_page(pfn_to_page(dax_to_pfn(entry)));
+		/* Not on into the siblings of an entry that is the last one. */
+		if ((xas.xa_index | ((1UL << dax_entry_order(entry)) - 1)) >=
+		    last)
+			break;
+		if (need_resched()) {
+			xas_pause(&xas);
+			cond_resched_rcu();
+		}
+	}
+	rcu_read_unlock();
+}
