@@ -14,8 +14,9 @@
  * reference to each of 512 pages would cost 512 atomic operations and say no
  * more.
  *
- * mmap_lock is held for reading over the check of the mapping, the record and
- * the references, so the mapping cannot change in between. The record comes
+ * The lock of the mapping is held for reading over the check of the mapping, the
+ * record and the references, so the mapping cannot change in between. If a
+ * change of it is under way, mmap_lock is taken instead. The record comes
  * first: a truncate that sees the entry busy then always sees why. References
  * are taken under the page table lock, while the entry is mapped: a task that
  * takes it from the file unmaps it before. Inner locks: fs/layout/internal.h.
@@ -32,6 +33,22 @@
 #include <linux/vaddr_pin.h>
 
 #include "internal.h"
+
+/**
+ * struct vaddr_range - what one call asks for
+ * @vp: the driver's object
+ * @start: user address of the first page
+ * @nr: number of pages; no more than the mapping at @start has
+ * @gup_flags: as for pin_user_pages_fast()
+ * @pages: where the pages go
+ */
+struct vaddr_range {
+	struct vaddr_pin *vp;
+	unsigned long start;
+	int nr;
+	unsigned int gup_flags;
+	struct page **pages;
+};
 
 /**
  * struct vaddr_walk - a walk that pins the pages of one mapping of a file
@@ -173,10 +190,18 @@ static int vaddr_pin_hole(unsigned long addr, unsigned long end, int depth,
 	return 1;
 }
 
-static const struct mm_walk_ops vaddr_pin_ops = {
+/* Under mmap_lock. */
+static const struct mm_walk_ops vaddr_pin_mm_ops = {
 	.pmd_entry = vaddr_pin_pmd,
 	.pte_hole = vaddr_pin_hole,
 	.walk_lock = PGWALK_RDLOCK,
+};
+
+/* Under the lock of the mapping. */
+static const struct mm_walk_ops vaddr_pin_vma_ops = {
+	.pmd_entry = vaddr_pin_pmd,
+	.pte_hole = vaddr_pin_hole,
+	.walk_lock = PGWALK_VMA_RDLOCK_VERIFY,
 };
 
 /*
@@ -186,43 +211,47 @@ static const struct mm_walk_ops vaddr_pin_ops = {
  *
  * Return: number of pages, -EAGAIN if the first is not mapped, or an errno.
  */
-static int vaddr_pin_mapped(struct vaddr_pin *vp, struct layout_pin *pin,
-			    struct vm_area_struct *vma, unsigned long start,
-			    int nr, struct page **pages)
+static int vaddr_pin_mapped(struct vaddr_range *range, struct layout_pin *pin,
+			    struct vm_area_struct *vma,
+			    const struct mm_walk_ops *ops)
 {
-	struct vaddr_walk walk = { .pages = pages };
-	pgoff_t first = linear_page_index(vma, start);
+	struct vaddr_walk walk = { .pages = range->pages };
+	pgoff_t first = linear_page_index(vma, range->start);
 	int ret;
 
-	ret = walk_page_range_vma(vma, start, start + nr * PAGE_SIZE,
-				  &vaddr_pin_ops, &walk);
+	ret = walk_page_range_vma(vma, range->start,
+				  range->start + range->nr * PAGE_SIZE,
+				  ops, &walk);
 	if (!walk.nr) {
 		put_dev_pagemap(walk.pgmap);
 		layout_pin_drop(pin);
 		return ret < 0 ? ret : -EAGAIN;
 	}
-	layout_pin_commit(vp, pin, first, first + walk.nr - 1, walk.pgmap);
+	layout_pin_commit(range->vp, pin, first, first + walk.nr - 1,
+			  walk.pgmap);
 	return walk.nr;
 }
 
 /*
- * Pin up to *@nr pages, after reducing *@nr to what the mapping at @start
- * covers. mmap_lock is held for reading. Return: as vaddr_pin_mapped().
+ * Pin up to @range->nr pages of the mapping @vma, after reducing that to what
+ * the mapping covers. Its lock or mmap_lock is held for reading, as @ops say.
+ *
+ * Return: as vaddr_pin_mapped().
  */
-static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
-			 unsigned int gup_flags, struct page **pages)
+static int vaddr_pin_vma(struct vaddr_range *range, struct vm_area_struct *vma,
+			 const struct mm_walk_ops *ops)
 {
-	struct vm_area_struct *vma = vma_lookup(current->mm, start);
 	struct layout_pin *pin;
 	pgoff_t first;
 
-	if (!vma || !vma_is_fsdax(vma) || (gup_flags & FOLL_FORCE) ||
+	if (!vma || !vma_is_fsdax(vma) || (range->gup_flags & FOLL_FORCE) ||
 	    (vma->vm_flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE))
 		return -EOPNOTSUPP;
-	*nr = min_t(unsigned long, *nr, (vma->vm_end - start) >> PAGE_SHIFT);
-	first = linear_page_index(vma, start);
-	pin = layout_pin_add(vp, file_inode(vma->vm_file), first,
-			     first + *nr - 1);
+	range->nr = min_t(unsigned long, range->nr,
+			  (vma->vm_end - range->start) >> PAGE_SHIFT);
+	first = linear_page_index(vma, range->start);
+	pin = layout_pin_add(range->vp, file_inode(vma->vm_file), first,
+			     first + range->nr - 1);
 	if (IS_ERR(pin))
 		return PTR_ERR(pin);
 	/* After the lease: without one the errno is always -EOPNOTSUPP. */
@@ -230,7 +259,28 @@ static int vaddr_pin_vma(struct vaddr_pin *vp, unsigned long start, int *nr,
 		layout_pin_drop(pin);
 		return -EFAULT;
 	}
-	return vaddr_pin_mapped(vp, pin, vma, start, *nr, pages);
+	return vaddr_pin_mapped(range, pin, vma, ops);
+}
+
+/* Return: as vaddr_pin_mapped(), or -EINTR. */
+static int vaddr_pin_locked(struct vaddr_range *range)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	int ret;
+
+	vma = lock_vma_under_rcu(mm, range->start);
+	if (vma) {
+		ret = vaddr_pin_vma(range, vma, &vaddr_pin_vma_ops);
+		vma_end_read(vma);
+		return ret;
+	}
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	ret = vaddr_pin_vma(range, vma_lookup(mm, range->start),
+			    &vaddr_pin_mm_ops);
+	mmap_read_unlock(mm);
+	return ret;
 }
 
 /*
@@ -254,18 +304,14 @@ static int vaddr_pin_fault(unsigned long start, int nr)
 	return ret;
 }
 
-static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
-			   int nr, unsigned int gup_flags, struct page **pages)
+static int vaddr_pin_fsdax(struct vaddr_range *range)
 {
+	struct vaddr_pin *vp = range->vp;
 	bool again = false;
 	int ret;
 
-	start = untagged_addr(start) & PAGE_MASK;
 	for (;;) {
-		if (mmap_read_lock_killable(current->mm))
-			return -EINTR;
-		ret = vaddr_pin_vma(vp, start, &nr, gup_flags, pages);
-		mmap_read_unlock(current->mm);
+		ret = vaddr_pin_locked(range);
 		if (ret != -EAGAIN)
 			return ret;
 		/*
@@ -275,7 +321,8 @@ static int vaddr_pin_fsdax(struct vaddr_pin *vp, unsigned long start,
 		 */
 		vp->one_by_one |= again;
 		again = true;
-		ret = vaddr_pin_fault(start, vp->one_by_one ? 1 : nr);
+		ret = vaddr_pin_fault(range->start,
+				      vp->one_by_one ? 1 : range->nr);
 		if (ret)
 			return ret;
 		/* As GUP does, or another thread could keep this one here. */
@@ -290,9 +337,16 @@ int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 				int nr_pages, unsigned int gup_flags,
 				struct page **pages)
 {
+	struct vaddr_range range = {
+		.vp = vp,
+		.start = untagged_addr(start) & PAGE_MASK,
+		.nr = nr_pages,
+		.gup_flags = gup_flags,
+		.pages = pages,
+	};
 	int ret;
 
-	ret = vaddr_pin_fsdax(vp, start, nr_pages, gup_flags, pages);
+	ret = vaddr_pin_fsdax(&range);
 	/* GUP refuses FS DAX memory again here. */
 	if (ret == -EOPNOTSUPP)
 		ret = pin_user_pages_fast(start, nr_pages, gup_flags, pages);

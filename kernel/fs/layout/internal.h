@@ -28,7 +28,7 @@
  *		protects the list of files that changes of the layout wait for,
  *		see wait.c; not taken while the list is empty
  *
- * Order: mmap_lock (read) -> flc_lock,
+ * Order: mmap_lock or the lock of a mapping (read) -> flc_lock,
  * i_rwsem -> invalidate_lock -> file_rwsem -> flc_lock -> layout_closed_lock,
  * and layout_owners_lock -> layout_owner.lock -> flc_lock. All are taken with
  * interrupts on and never under a page table lock or the lock of an xarray.

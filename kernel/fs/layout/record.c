@@ -88,7 +88,7 @@ static void layout_pin_round(struct layout_pin *pin,
  * @first: first page offset
  * @last: last page offset
  *
- * Context: mmap_lock held for reading. May sleep.
+ * Context: the lock of the mapping or mmap_lock held for reading. May sleep.
  * Return: the record, -ENOMEM, or -EOPNOTSUPP if the running process has no
  *	live unbreakable lease on the file.
  */
@@ -193,7 +193,7 @@ static void layout_pin_merge(struct layout_pin *pin, pgoff_t first,
  * mapping, and is rounded out to entries. A referenced entry is not split or
  * replaced while the record stands, so its order is stable by now.
  *
- * Context: mmap_lock held for reading.
+ * Context: the lock of the mapping or mmap_lock held for reading.
  */
 void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 		       pgoff_t first, pgoff_t last, struct dev_pagemap *pgmap)

@@ -103,7 +103,7 @@ void __vaddr_unpin_done(struct vaddr_pin *vp);
  * vaddr_unpin_user_page_range_dirty_lock(). Then, even after a failure, call
  * vaddr_unpin_done().
  *
- * Context: may sleep, takes mmap_lock for reading.
+ * Context: may sleep, takes the lock of a mapping or mmap_lock for reading.
  * Return: number of pages pinned, which may be less than asked for, or a
  *	negative errno: those of pin_user_pages_fast(), and for FS DAX
  *	-EOPNOTSUPP without a live unbreakable layout lease of this process, and
