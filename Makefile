@@ -7,7 +7,7 @@ FLAVOUR ?= cloud
 NAMES ?=
 selftests = kernel/tools/testing/selftests/layout_pin
 
-.PHONY: help demo check lint series build-check patches-check off-check torture bench regress deb deb-check tools selftests clean
+.PHONY: help demo check lint series series-check build-check patches-check off-check torture bench regress deb deb-check tools selftests clean
 
 help:
 	@echo 'make demo            build, boot and show RDMA into a leased DAX file'
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench           instructions of the patched and of the stock kernel'
 	@echo 'make regress         other people'\''s tests say the same of both kernels'
 	@echo 'make series          the patches as mails, new files in them, with a cover letter'
+	@echo 'make series-check    build the kernel after each of these mails'
 	@echo 'make deb [FLAVOUR=full]'
 	@echo '                     Debian packages of the kernel and of the tools; takes hours'
 	@echo 'make deb-check       build, install and boot such packages, small ones'
@@ -57,6 +58,10 @@ lint:
 series:
 	vm/install --kernel $(VERSION)
 	vm/series --kernel $(VERSION)
+
+series-check:
+	vm/install --kernel $(VERSION)
+	vm/patches-check --mails --kernel $(VERSION)
 
 off-check:
 	vm/install --kernel $(VERSION)
