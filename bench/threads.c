@@ -6,7 +6,6 @@
  *	one-file	a part each of one file under a lease
  *	own-files	each thread has a file of its own under a lease
  *	anon		a huge page each
- *	spin		none: a loop, which shows what the machine gives
  *
  * A figure is the time that one operation took all of them, in nanoseconds of
  * the clock on the wall, divided by their number: with as many processors as
@@ -23,14 +22,13 @@
 
 #define REGION		(1L << 20)
 #define OPERATIONS	200
-#define SPINS		100000
 #define ROUNDS		9
 #define MAX_THREADS	8
 
 struct worker {
 	pthread_t thread;
 	struct ibv_pd *pd;
-	char *at;	/* NULL: spin */
+	char *at;
 };
 
 static pthread_barrier_t barrier;
@@ -38,20 +36,12 @@ static pthread_barrier_t barrier;
 static void *work(void *argument)
 {
 	struct worker *worker = argument;
-	unsigned long spins;
 	int round, i;
 
 	for (round = 0; round < ROUNDS + 1; round++) {
 		pthread_barrier_wait(&barrier);
-		for (i = 0; i < OPERATIONS; i++) {
-			if (worker->at) {
-				dereg(reg(worker->pd, worker->at, REGION));
-				continue;
-			}
-			spins = SPINS;
-			asm volatile("1: dec %0; jnz 1b"
-				     : "+r"(spins) : : "cc");
-		}
+		for (i = 0; i < OPERATIONS; i++)
+			dereg(reg(worker->pd, worker->at, REGION));
 		pthread_barrier_wait(&barrier);
 	}
 	return NULL;
@@ -97,8 +87,7 @@ int measure_threads(int argc, char **argv)
 
 	if (nr < 1 || nr > MAX_THREADS)
 		return 2;
-	if (strcmp(argv[0], "spin"))
-		spread(workers, nr, argv[0], argc > 2 ? argv[2] : "");
+	spread(workers, nr, argv[0], argc > 2 ? argv[2] : "");
 	pthread_barrier_init(&barrier, NULL, nr + 1);
 	for (i = 0; i < nr; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
