@@ -14,8 +14,8 @@
  * reference to each of 512 pages would cost 512 atomic operations and say no
  * more.
  *
- * The lock of the mapping is held for reading over the check of the mapping, the
- * record and the references, so the mapping cannot change in between. If a
+ * The lock of the mapping is held for reading over the check of the mapping,
+ * the record and the references, so the mapping cannot change in between. If a
  * change of it is under way, mmap_lock is taken instead. The record comes
  * first: a truncate that sees the entry busy then always sees why. References
  * are taken under the page table lock, while the entry is mapped: a task that

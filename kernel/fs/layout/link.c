@@ -313,7 +313,7 @@ void __vaddr_pin_owner_end(struct vaddr_pin_owner *driver)
 	struct layout_link *link;
 	u64 at = 0;
 
-	/* Without its key, the owner goes with its last pin, in another task. */
+	/* Without its key, the owner goes with its last pin, in any task. */
 	refcount_inc(&owner->refs);
 	driver->owner = NULL;
 	layout_owner_close(owner);

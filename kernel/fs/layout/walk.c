@@ -81,8 +81,9 @@ static void layout_walk_step(struct layout_walk *walk)
 }
 
 /*
- * The locks of a walk are held between calls, and the second one only at a file,
- * which sparse cannot follow: it is told that each of these changes nothing.
+ * The locks of a walk are held between calls, and the second one only at a
+ * file. sparse cannot follow that: it is told that each of these changes
+ * nothing.
  */
 static void layout_walk_lock_link(struct layout_walk *walk)
 {
