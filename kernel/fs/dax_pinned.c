@@ -35,8 +35,12 @@ void dax_unpin_entries(struct address_space *mapping, pgoff_t first,
 		if (xas_retry(&xas, entry))
 			continue;
 		unpin_user_page(pfn_to_page(dax_to_pfn(entry)));
-		/* Not on into the siblings of an entry that is the last one. */
-		if ((xas.xa_index | ((1UL << dax_entry_order(entry)) - 1)) >=
+		/*
+		 * Not on into the siblings of an entry that is the last one.
+		 * Large entries start at multiples of their size.
+		 */
+		if (IS_ALIGNED(xas.xa_index, 1UL << PMD_ORDER) &&
+		    (xas.xa_index | ((1UL << dax_entry_order(entry)) - 1)) >=
 		    last)
 			break;
 		if (need_resched()) {

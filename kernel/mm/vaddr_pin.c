@@ -77,6 +77,18 @@ static noinline struct dev_pagemap *vaddr_pin_pgmap(struct page *page)
 ALLOW_ERROR_INJECTION(vaddr_pin_pgmap, NULL);
 
 /*
+ * Is a page on the device that the walk holds? Nobody may look at the page
+ * before that is known. A device with one range is the rule.
+ */
+static bool vaddr_pin_same_device(struct dev_pagemap *pgmap, unsigned long pfn)
+{
+	if (likely(pgmap->nr_range == 1))
+		return pfn >= PHYS_PFN(pgmap->range.start) &&
+			pfn <= PHYS_PFN(pgmap->range.end);
+	return pgmap_pfn_valid(pgmap, pfn);
+}
+
+/*
  * Reference the entry of the mapping, of 1 << @order pages, that has @page at
  * @index of the file, unless the page before was in it. @page is NULL where
  * nothing is mapped for writing. The reference to the device comes first: a
@@ -103,7 +115,7 @@ static int vaddr_pin_entry(struct vaddr_walk *walk, struct page *page,
 		walk->pgmap = vaddr_pin_pgmap(page);
 		if (!walk->pgmap)
 			return -ENXIO;
-	} else if (!pgmap_pfn_valid(walk->pgmap, page_to_pfn(page))) {
+	} else if (!vaddr_pin_same_device(walk->pgmap, page_to_pfn(page))) {
 		return 1;
 	}
 	err = try_grab_folio(page_folio(entry), 1, FOLL_PIN);
