@@ -95,8 +95,9 @@ TEST_F(layout, no_swap_to_a_breakable_lease)
 
 	ASSERT_EQ(0, mount_again(self, "dax=never"));
 	snprintf(command, sizeof(command),
-		 "dd if=/dev/zero of=%s bs=64k count=16 2>/dev/null; chmod 600 %s; "
-		 "mkswap %s >/dev/null", self->path, self->path, self->path);
+		 "dd if=/dev/zero of=%s bs=64k count=16 2>/dev/null; "
+		 "chmod 600 %s; mkswap %s >/dev/null",
+		 self->path, self->path, self->path);
 	ASSERT_EQ(0, system(command));
 	holder = hold(self->path);
 	ASSERT_EQ(0, holder.error);
@@ -324,7 +325,8 @@ TEST_F(layout, wrong_arguments_break_no_lease)
 	holder = hold(self->path);
 	ASSERT_EQ(0, holder.error);
 	start = seconds();
-	EXPECT_EQ(EINVAL, ioctl(self->fd, EXT4_IOC_MOVE_EXT, &args) ? errno : 0);
+	EXPECT_EQ(EINVAL,
+		  ioctl(self->fd, EXT4_IOC_MOVE_EXT, &args) ? errno : 0);
 	EXPECT_GE(AT_ONCE, seconds() - start);
 	EXPECT_EQ(0, shared->asked);
 	end_holder(holder);
@@ -370,7 +372,8 @@ TEST_F(layout, wrong_ranges_break_no_lease)
 	ASSERT_EQ(0, holder.error);
 	start = seconds();
 	for (; r < wrong_ranges + ARRAY_SIZE(wrong_ranges); r++)
-		EXPECT_EQ(r->error, fallocate(self->fd, r->mode, r->at, r->len) ?
+		EXPECT_EQ(r->error,
+			  fallocate(self->fd, r->mode, r->at, r->len) ?
 			  errno : 0) {
 			TH_LOG("mode %d, %ld bytes at %ld", r->mode, r->len,
 			       r->at);
@@ -428,7 +431,8 @@ static int mount_overlay(FIXTURE_DATA(layout) *self, const char *layer)
 
 	snprintf(command, sizeof(command),
 		 "cd %s && mkdir -p lower upper work merged && mv file %s/ && "
-		 "mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work "
+		 "mount -t overlay "
+		 "-o lowerdir=lower,upperdir=upper,workdir=work "
 		 "overlay merged", dir, layer);
 	snprintf(self->path, sizeof(self->path), "%s/%s/file", dir, layer);
 	return system(command);

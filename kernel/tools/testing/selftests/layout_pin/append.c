@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An append that fails half way drops what it allocated, and all else behind the
- * end of the file: that is nobody's. What is before the end stays where it is,
- * whoever has leased or pinned it, to the last page, which the end is within.
+ * An append that fails half way drops what it allocated, and all else behind
+ * the end of the file: that is nobody's. What is before the end stays where it
+ * is, whoever has leased or pinned it, to the last page, which the end is
+ * within.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"

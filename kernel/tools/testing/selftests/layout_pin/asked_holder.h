@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A process that has F_LAYOUT on a file. It counts its signals, and lets go when
- * the test says so, not before: what is to happen while somebody waits for it has
- * all the time it needs.
+ * A process that has F_LAYOUT on a file. It counts its signals, and lets go
+ * when the test says so, not before: what is to happen while somebody waits
+ * for it has all the time it needs.
  */
 #ifndef LAYOUT_PIN_ASKED_HOLDER_H
 #define LAYOUT_PIN_ASKED_HOLDER_H

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What XFS does to files unasked: it frees blocks that it allocated behind their
- * end, in the background and when they are closed, and repairs their maps while
- * they are in use. A file that is leased or pinned is left alone, and nobody is
- * signalled.
+ * What XFS does to files unasked: it frees blocks that it allocated behind
+ * their end, in the background and when they are closed, and repairs their
+ * maps while they are in use. A file that is leased or pinned is left alone,
+ * and nobody is signalled.
  *
  * Who is asked to let go dies of the signal, and his lease with him.
  */
@@ -24,7 +24,10 @@
 
 static const int kinds[] = { F_LAYOUT, UNBREAK, EXCLUSIVE };
 
-/* Without DAX it allocates 4 MiB more for every write that makes a file longer. */
+/*
+ * Without DAX it allocates 4 MiB more for every write that makes a file
+ * longer.
+ */
 static int mount_without_dax(FIXTURE_DATA(layout) *self)
 {
 	return mount_again(self, "dax=never,allocsize=4m");
@@ -45,7 +48,9 @@ static int grow(FIXTURE_DATA(layout) *self)
 	return fsync(self->fd);
 }
 
-/* The same with DAX: what is allocated at a time is more than what is written. */
+/*
+ * The same with DAX: what is allocated at a time is more than what is written.
+ */
 static int grow_by_hint(FIXTURE_DATA(layout) *self)
 {
 	struct fsxattr attr = { };
@@ -119,7 +124,10 @@ static int freeze_and_thaw(const struct kind *kind)
 	return error;
 }
 
-/* The worker comes every so many seconds, and once more when the lease is gone. */
+/*
+ * The worker comes every so many seconds, and once more when the lease is
+ * gone.
+ */
 TEST_F(layout, worker_skips_what_is_leased)
 {
 	struct holder holder;

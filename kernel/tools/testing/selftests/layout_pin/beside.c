@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Layout leases beside what else users have: quota, system calls of 32 bits, page
- * faults that are handled in user space, and mappings beside a change.
+ * Layout leases beside what else users have: quota, system calls of 32 bits,
+ * page faults that are handled in user space, and mappings beside a change.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
@@ -14,7 +14,7 @@
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
 #define SOMEBODY	4711
 #define BLOCK		1024	/* what limits are in */
-#define SIZE		(64 * PAGE)	/* XFS wants room for more than it uses */
+#define SIZE		(64 * PAGE)	/* XFS wants more room than it uses */
 
 /* With quota for users; the file is somebody's, and has no block yet. */
 static int use_quota(FIXTURE_DATA(layout) *self)
@@ -86,7 +86,8 @@ TEST_F(layout, over_quota_is_efault_and_leaves_no_pin)
 	EXPECT_LT(0, st.st_blocks);
 	EXPECT_EQ(st.st_blocks * 512L, charged(&self->kind));
 	EXPECT_GE(SIZE / 2, charged(&self->kind));
-	EXPECT_EQ(0, elsewhere(pin_as_somebody(self->path, st.st_blocks * 512L)));
+	EXPECT_EQ(0, elsewhere(pin_as_somebody(self->path,
+					       st.st_blocks * 512L)));
 	/* And with room for the rest all of it goes. */
 	ASSERT_EQ(0, limit(&self->kind, 2 * SIZE));
 	EXPECT_EQ(0, elsewhere(pin_as_somebody(self->path, SIZE)));
@@ -172,7 +173,10 @@ TEST_F(layout, missing_and_minor_faults_stay_the_kernels)
 	close(uffd);
 }
 
-/* From now on a write to one of these pages is noted; the fault goes on by itself. */
+/*
+ * From now on a write to one of these pages is noted; the fault goes on by
+ * itself.
+ */
 static int watch(void *memory, long size)
 {
 	struct uffdio_writeprotect args = {
@@ -183,7 +187,8 @@ static int watch(void *memory, long size)
 
 	if (uffd < 0)
 		return errno;
-	return userfault_register(uffd, memory, size, UFFDIO_REGISTER_MODE_WP) ?:
+	return userfault_register(uffd, memory, size,
+				  UFFDIO_REGISTER_MODE_WP) ?:
 		ioctl(uffd, UFFDIO_WRITEPROTECT, &args) ? errno : 0;
 }
 

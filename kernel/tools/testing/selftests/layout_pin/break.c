@@ -11,7 +11,9 @@
 #define UNBREAK		(F_LAYOUT | F_UNBREAK)
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
 
-/* What a handler saw, in memory that processes share: it may run at any time. */
+/*
+ * What a handler saw, in memory that processes share: it may run at any time.
+ */
 struct seen {
 	volatile int asked;
 	volatile int retaken;
@@ -39,7 +41,9 @@ static void let_go_and_take_again(int sig)
 	seen_here->asked++;
 }
 
-/* A holder in another process that handles its signal so, until it is killed. */
+/*
+ * A holder in another process that handles its signal so, until it is killed.
+ */
 static pid_t hold(const char *path, void (*handler)(int), struct seen *seen)
 {
 	int tell[2];
@@ -155,7 +159,8 @@ TEST_F(layout, signal_goes_to_who_took_it_last)
 		seen_here = last;
 		handler_fd = self->fd;
 		signal(SIGIO, write_and_let_go);
-		if (set_lease(self->fd, F_LAYOUT) || write(tell[1], "x", 1) != 1)
+		if (set_lease(self->fd, F_LAYOUT) ||
+		    write(tell[1], "x", 1) != 1)
 			_exit(1);
 		for (;;)
 			pause();

@@ -19,7 +19,9 @@ static struct outcome *outcome;
 	}								\
 } while (0)
 
-/* The one page that is pinned: not the first one of its unit, if it has more. */
+/*
+ * The one page that is pinned: not the first one of its unit, if it has more.
+ */
 static long pinned_at(struct world *w)
 {
 	return w->unit + (w->unit > PAGE ? 3 * PAGE : 0);
@@ -331,7 +333,8 @@ bool run_row(const struct row *row, char *name, size_t size)
 	bool ok;
 
 	snprintf(name, size, "%s_%s %s: %s", row->kind->fs,
-		 row->kind->huge ? "2m" : "4k", row->state->name, row->op->name);
+		 row->kind->huge ? "2m" : "4k", row->state->name,
+		 row->op->name);
 	if (!outcome)
 		outcome = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -19,14 +19,18 @@ static inline int clone(int from, long at, long len, int to, long to_at)
 	return ioctl(to, FICLONERANGE, &range) ? errno : 0;
 }
 
-/* An errno, of the call or of the file, or what FILE_DEDUPE_RANGE_DIFFERS is. */
+/*
+ * An errno, of the call or of the file, or what FILE_DEDUPE_RANGE_DIFFERS is.
+ */
 static inline int dedupe(int from, long at, long len, int to, long to_at)
 {
 	struct {
 		struct file_dedupe_range range;
 		struct file_dedupe_range_info info;
 	} args = {
-		.range = { .src_offset = at, .src_length = len, .dest_count = 1 },
+		.range = {
+			.src_offset = at, .src_length = len, .dest_count = 1,
+		},
 		.info = { .dest_fd = to, .dest_offset = to_at },
 	};
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What exchanges blocks on ext4: of fs/ext4/ext4.h, of which user space has none. */
+/*
+ * What exchanges blocks on ext4: of fs/ext4/ext4.h, of which user space has
+ * none.
+ */
 #ifndef LAYOUT_PIN_EXT4_IOCTL_H
 #define LAYOUT_PIN_EXT4_IOCTL_H
 

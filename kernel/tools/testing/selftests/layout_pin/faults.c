@@ -37,7 +37,9 @@ TEST_F(layout, pinning)
 
 	ASSERT_EQ(0, allow_faults());
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
-	/* Blocks and entries of the mapping are there: the file system's own. */
+	/*
+	 * Blocks and entries of the mapping are there: the file system's own.
+	 */
 	memset(self->memory, 'x', UNITS * self->unit);
 	sweep(pin_with(owner, self->memory, self->unit, PIN_WRITE | PIN_FAST),
 	      ioctl(owner, PIN_LONGTERM_TEST_STOP), nothing_pinned());
@@ -105,7 +107,8 @@ TEST_F(layout, breaking_a_lease)
 	for (n = 1; n < 4; n++) {
 		ASSERT_EQ(0, fail_nth(n));
 		error = fallocate(self->fd, FALLOC_FL_PUNCH_HOLE |
-				  FALLOC_FL_KEEP_SIZE, 0, self->unit) ? errno : 0;
+				  FALLOC_FL_KEEP_SIZE, 0, self->unit) ?
+			errno : 0;
 		if (fails_left() || error != ENOMEM)
 			break;
 		EXPECT_EQ(1, count_locks("LAYOUT ACTIVE"));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Every allocation, and every copy to or from user space, of an operation failed
- * in turn (fail-nth), for the programs that do so.
+ * Every allocation, and every copy to or from user space, of an operation
+ * failed in turn (fail-nth), for the programs that do so.
  */
 #ifndef LAYOUT_PIN_FAULTS_H
 #define LAYOUT_PIN_FAULTS_H

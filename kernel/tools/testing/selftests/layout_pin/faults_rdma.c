@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * As faults.c, for a region of soft RoCE: registering, also memory in so many
- * pieces that the scatter list has several parts (sg_alloc_append_table_from_pages),
- * deregistering, passing the owner, and letting go, which cannot fail.
+ * pieces that the scatter list has several parts
+ * (sg_alloc_append_table_from_pages), deregistering, passing the owner, and
+ * letting go, which cannot fail.
  *
- * The scatter list fails where it allocates. Mapping for DMA allocates nothing on
- * a device that is software, and no device goes away just then: these functions
- * fail by themselves.
+ * The scatter list fails where it allocates. Mapping for DMA allocates nothing
+ * on a device that is software, and no device goes away just then: these
+ * functions fail by themselves.
  */
 #include "layout_pin_fixture.h"
 #include "descriptor.h"

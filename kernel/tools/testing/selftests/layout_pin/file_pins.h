@@ -17,7 +17,8 @@ static inline const char *read_file(const char *path)
 	int fd = open(path, O_RDONLY);
 	ssize_t size, all = 0;
 
-	while (fd >= 0 && (size = read(fd, text + all, sizeof(text) - 1 - all)) > 0)
+	while (fd >= 0 &&
+	       (size = read(fd, text + all, sizeof(text) - 1 - all)) > 0)
 		all += size;
 	if (fd >= 0)
 		close(fd);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The file systems that the tests run on: how each is made and checked, on which
- * device, where it is mounted, and what it has that others do not. To add
- * one, add a row here, and a kind of it where programs list theirs, as the
+ * The file systems that the tests run on: how each is made and checked, on
+ * which device, where it is mounted, and what it has that others do not. To
+ * add one, add a row here, and a kind of it where programs list theirs, as the
  * fixture of most does in layout_pin_fixture.h.
  *
  * What is of one file system by nature, as an ioctl, stays with its test.

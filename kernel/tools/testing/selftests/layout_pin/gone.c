@@ -7,6 +7,8 @@
 #include "holes.h"
 
 #define UNBREAK	(F_LAYOUT | F_UNBREAK)
+#define WRITEBACK_EVENT	\
+	"/sys/kernel/tracing/events/fs_dax/dax_writeback_one/enable"
 
 static int shut_down(int fd)
 {
@@ -80,10 +82,10 @@ TEST_F(layout, fsync_flushes_nothing_to_a_device_that_is_gone)
 {
 	unbind_after_a_pin(_metadata, self);
 	write_text("/sys/kernel/tracing/trace", "");
-	write_text("/sys/kernel/tracing/events/fs_dax/dax_writeback_one/enable", "1");
+	write_text(WRITEBACK_EVENT, "1");
 	fsync(self->fd);
 	syncfs(self->fd);
-	write_text("/sys/kernel/tracing/events/fs_dax/dax_writeback_one/enable", "0");
+	write_text(WRITEBACK_EVENT, "0");
 	EXPECT_EQ(0, writebacks());
 	come_back(_metadata, self);
 }
@@ -92,7 +94,8 @@ TEST_F(layout, fsync_flushes_nothing_to_a_device_that_is_gone)
 TEST_F(layout, changes_of_a_file_whose_device_is_gone_do_no_harm)
 {
 	unbind_after_a_pin(_metadata, self);
-	fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE);
+	fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		  PAGE);
 	if (!ftruncate(self->fd, PAGE))
 		TH_LOG("truncate succeeds");
 	fallocate(self->fd, FALLOC_FL_ZERO_RANGE, 0, PAGE);
@@ -106,7 +109,8 @@ TEST_F(layout, changes_of_an_unmapped_file_do_no_harm)
 	munmap(self->memory, UNITS * self->unit);
 	self->memory = NULL;
 	ASSERT_EQ(0, kind_driver(&self->kind, "unbind"));
-	fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE);
+	fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		  PAGE);
 	if (!ftruncate(self->fd, 0))
 		TH_LOG("truncate succeeds");
 	come_back(_metadata, self);
@@ -187,8 +191,8 @@ TEST_F(layout, unbind_that_waits_for_a_page_can_be_killed)
 	ASSERT_EQ(0, hold_page(self->memory, fds));
 	killed_unbind(_metadata, self);
 	/* Nobody knows of a pipe; of the file he does. */
-	EXPECT_EQ(0, system("dmesg | tail -20 | "
-			    "grep -q 'removal of the memory.*page.*inode.*, file'"));
+	EXPECT_EQ(0, system("dmesg | tail -20 | grep -q "
+			    "'removal of the memory.*page.*inode.*, file'"));
 	drop_page(fds);
 	gone_in_the_end(_metadata, self);
 }
@@ -211,7 +215,8 @@ static int dm_make(const struct kind *first, const struct kind *second)
 	snprintf(command, sizeof(command), "one=%s two=%s;"
 		 "a=$(blockdev --getsz $one) b=$(blockdev --getsz $two);"
 		 "printf '0 %%d linear %%s 0\\n%%d %%d linear %%s 0\\n'"
-		 " $a $one $a $b $two | dmsetup create --noudevsync layout_two &&"
+		 " $a $one $a $b $two |"
+		 " dmsetup create --noudevsync layout_two &&"
 		 "dmsetup mknodes layout_two",
 		 kind_device(first), kind_device(second));
 	return dm(command);
@@ -220,7 +225,9 @@ static int dm_make(const struct kind *first, const struct kind *second)
 TEST(one_of_two_devices_under_device_mapper_goes)
 {
 	/* The kinds that have these devices in other tests. */
-	static const struct kind legs[] = { { "ext4", false }, { "xfs", false } };
+	static const struct kind legs[] = {
+		{ "ext4", false }, { "xfs", false },
+	};
 	const struct file_system *fs = file_systems;
 	char *memory;
 	unsigned int i;

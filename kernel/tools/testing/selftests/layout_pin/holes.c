@@ -119,7 +119,8 @@ static int write_back(struct layout_file *self)
  */
 TEST_F(layout, truncate_beside_fsync_sees_page_in_use)
 {
-	const struct itimerval often = { { 0, 4000 }, { 0, 4000 } }, never = { };
+	const struct itimerval often = { { 0, 4000 }, { 0, 4000 } };
+	const struct itimerval never = { };
 	struct sigaction action = { .sa_handler = each_tick };
 	double until;
 	struct job job;
@@ -146,8 +147,8 @@ TEST_F(layout, truncate_beside_fsync_sees_page_in_use)
 }
 
 /*
- * Nobody waits for a page that stays where it is. The second unit is not that of
- * the page in use.
+ * Nobody waits for a page that stays where it is. The second unit is not that
+ * of the page in use.
  */
 static void does_not_wait(struct __test_metadata *_metadata,
 			  struct layout_file *self,
@@ -252,8 +253,8 @@ static void unbind_waits(struct __test_metadata *_metadata,
 	fsync(self->fd);
 	let_go(self);
 	/* An unmount in the ordinary way is busy. */
-	job = start(!mounted && umount2(kind_dir(&self->kind), MNT_DETACH) ? errno :
-		    kind_driver(&self->kind, "unbind"));
+	job = start(!mounted && umount2(kind_dir(&self->kind), MNT_DETACH) ?
+		    errno : kind_driver(&self->kind, "unbind"));
 	EXPECT_EQ(RUNNING, wait_for(&job, 2 * WAITS));
 	if (job.result == RUNNING) {
 		drop_page(fds);

@@ -10,7 +10,9 @@
 
 #define SIZE	(UNITS * PAGE)
 
-/* Two files, the first with the lower inode number, of which each may be DAX. */
+/*
+ * Two files, the first with the lower inode number, of which each may be DAX.
+ */
 struct pair {
 	struct kind kind;
 	char path[2][64];

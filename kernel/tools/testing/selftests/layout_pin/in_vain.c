@@ -58,7 +58,9 @@ static int clone_all(int from, int to)
 	return ioctl(to, FICLONE, from) ? errno : 0;
 }
 
-/* While another process has F_LAYOUT on the file, and still has it behind that. */
+/*
+ * While another process has F_LAYOUT on the file, and still has it behind that.
+ */
 #define STANDS(error, expression) ({					\
 	double __start = seconds();					\
 									\
@@ -209,7 +211,9 @@ TEST_F(layout, dedupe_that_is_wrong)
 
 /* All of the file, but for one field. */
 #define EXCHANGE(from, to, field) ({					\
-	struct exchange_range __range = { .file1_fd = from, .length = SIZE };	\
+	struct exchange_range __range = {				\
+		.file1_fd = from, .length = SIZE,			\
+	};								\
 									\
 	__range field;							\
 	exchange_range(to, &__range);					\

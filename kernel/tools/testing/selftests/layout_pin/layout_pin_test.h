@@ -162,7 +162,8 @@ static inline int kind_driver(const struct kind *kind, const char *what)
 	return error;
 }
 
-static inline char *kind_path(const struct kind *kind, char *path, const char *name)
+static inline char *kind_path(const struct kind *kind, char *path,
+			      const char *name)
 {
 	sprintf(path, "%s/%s", kind_dir(kind), name);
 	return path;
@@ -234,7 +235,9 @@ static inline void unpin(struct pin pin)
 	close(pin.fd);
 }
 
-/* Instead of what a file has; most are the kernel's, and take it as a setting. */
+/*
+ * Instead of what a file has; most are the kernel's, and take it as a setting.
+ */
 static inline int write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), error = 0;

@@ -133,7 +133,8 @@ TEST_F(layout, not_a_regular_file_is_invalid)
 TEST_F(layout, switched_off_is_invalid)
 {
 	static const char * const sysctls[] = {
-		"/proc/sys/fs/layout-leases-enable", "/proc/sys/fs/leases-enable",
+		"/proc/sys/fs/layout-leases-enable",
+		"/proc/sys/fs/leases-enable",
 	};
 	unsigned int i;
 
@@ -163,8 +164,9 @@ TEST_F(layout, swap_file_is_text_busy)
 
 	ASSERT_EQ(0, mount_again(self, "dax=never"));
 	snprintf(command, sizeof(command),
-		 "dd if=/dev/zero of=%s bs=64k count=16 2>/dev/null; chmod 600 %s; "
-		 "mkswap %s >/dev/null", self->path, self->path, self->path);
+		 "dd if=/dev/zero of=%s bs=64k count=16 2>/dev/null; "
+		 "chmod 600 %s; mkswap %s >/dev/null",
+		 self->path, self->path, self->path);
 	ASSERT_EQ(0, system(command));
 	self->fd = open(self->path, O_RDWR);
 
@@ -190,7 +192,8 @@ TEST_F(layout, kinds_beside_each_other)
 	int held, asked;
 
 	for (held = 0; held < 3; held++) {
-		holder = start_holder(self->path, kinds[held], self->unit, 0, 0);
+		holder = start_holder(self->path, kinds[held], self->unit, 0,
+				      0);
 		ASSERT_EQ(0, holder.error);
 		for (asked = 0; asked < 3; asked++) {
 			EXPECT_EQ(answers[held][asked],
@@ -473,7 +476,8 @@ TEST_F(layout, rules_hold_without_dax)
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	EXPECT_EQ(ETXTBSY, elsewhere(truncate(self->path, 0) ? errno : 0));
 	EXPECT_EQ(0, truncate(self->path, 2 * self->unit) ? errno : 0);
-	EXPECT_EQ(0, elsewhere(truncate(self->path, 4 * self->unit) ? errno : 0));
+	EXPECT_EQ(0, elsewhere(truncate(self->path, 4 * self->unit) ?
+			       errno : 0));
 }
 
 TEST_HARNESS_MAIN

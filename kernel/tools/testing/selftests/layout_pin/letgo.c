@@ -211,7 +211,8 @@ TEST_F(layout, owner_in_flight_keeps_pins)
 	unpin(p);
 	let_go(self);
 	EXPECT_EQ(0, shows(getpid(), self->path));
-	EXPECT_EQ(1, count_lines("/sys/kernel/debug/layout_pin/pins", "gup_test"));
+	EXPECT_EQ(1, count_lines("/sys/kernel/debug/layout_pin/pins",
+				 "gup_test"));
 	EXPECT_EQ(ETXTBSY, truncated(self->path));
 	close(pair[0]);
 	close(pair[1]);
@@ -385,7 +386,8 @@ TEST_F(layout, short_reference_is_waited_for)
 
 	*self->memory = 'x';
 	ASSERT_EQ(0, short_reference(self->memory, fds));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, truncate_in_a_thread, &change));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, truncate_in_a_thread,
+				    &change));
 	usleep(500000);
 	EXPECT_EQ(-1, change.error);
 	drop_reference(fds);
@@ -394,7 +396,9 @@ TEST_F(layout, short_reference_is_waited_for)
 	EXPECT_LE(0.3, change.took);
 }
 
-/* A pin may come while a change waits for something short: no waiting for that. */
+/*
+ * A pin may come while a change waits for something short: no waiting for that.
+ */
 TEST_F(layout, pin_that_comes_later_refuses_the_change)
 {
 	struct change change = { .fd = self->fd, .error = -1 };
@@ -405,7 +409,8 @@ TEST_F(layout, pin_that_comes_later_refuses_the_change)
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	*self->memory = 'x';
 	ASSERT_EQ(0, short_reference(self->memory, fds));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, truncate_in_a_thread, &change));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, truncate_in_a_thread,
+				    &change));
 	usleep(500000);
 	EXPECT_EQ(-1, change.error);
 	p = pin(self->memory, PAGE);

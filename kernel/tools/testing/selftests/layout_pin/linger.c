@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A short reference outlives the file: section 4 of the contract, its last rows,
- * and 6.5. Whoever puts the last reference to a file goes on at once; what waits
- * for the page is the inode, and nobody else's business.
+ * A short reference outlives the file: section 4 of the contract, its last
+ * rows, and 6.5. Whoever puts the last reference to a file goes on at once;
+ * what waits for the page is the inode, and nobody else's business.
  *
  * The user of the page is a process without privilege, and its pipe.
  */
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #define NOBODY	65534
-#define ENOUGH	(8 * HUGE)	/* for the blocks of a file to show in statvfs */
+#define ENOUGH	(8 * HUGE)	/* for a file's blocks to show in statvfs */
 
 static long blocks_free(const struct kind *kind)
 {
@@ -148,7 +148,9 @@ TEST_F(layout, cycle_of_messages_blocks_no_worker)
 	ends_and_frees(_metadata, self, unlink_and_leave_to_gc);
 }
 
-/* A page of nobody's file is in a pipe, and nobody has the file; free blocks. */
+/*
+ * A page of nobody's file is in a pipe, and nobody has the file; free blocks.
+ */
 static long give_and_hold(FIXTURE_DATA(layout) *self, int *fds)
 {
 	int fd = give_away(self) ? -1 : open_and_hold(self->path, fds);
@@ -157,7 +159,9 @@ static long give_and_hold(FIXTURE_DATA(layout) *self, int *fds)
 	return fd < 0 || close(fd) ? -1 : blocks_free(&self->kind);
 }
 
-/* A reader's pipe, somebody else's unlink. Blocks go with the page, not before. */
+/*
+ * A reader's pipe, somebody else's unlink. Blocks go with the page, not before.
+ */
 TEST_F(layout, unlink_does_not_wait_for_a_readers_pipe)
 {
 	struct job job;

@@ -73,7 +73,8 @@ static int tune(FIXTURE_DATA(layout) *self, const char *not)
 
 	if (is_xfs(self))
 		return 0;
-	snprintf(command, sizeof(command), "tune2fs -Q %susrquota %s >/dev/null",
+	snprintf(command, sizeof(command),
+		 "tune2fs -Q %susrquota %s >/dev/null",
 		 not, kind_device(&self->kind));
 	return system(command);
 }
@@ -83,7 +84,8 @@ static int make_charged_file(FIXTURE_DATA(layout) *self)
 {
 	let_go(self);
 	unlink(self->path);
-	if (kind_umount(&self->kind) || tune(self, "") || mount_with_quota(self))
+	if (kind_umount(&self->kind) || tune(self, "") ||
+	    mount_with_quota(self))
 		return -1;
 	self->fd = make_file(self->path, self->unit);
 	if (self->fd < 0 || fallocate(self->fd, 0, 0, LARGE) ||
@@ -167,7 +169,8 @@ static int exceed(FIXTURE_DATA(layout) *self)
 	char path[64];
 	int fd;
 
-	fd = open(kind_path(&self->kind, path, "another"), O_RDWR | O_CREAT, 0644);
+	fd = open(kind_path(&self->kind, path, "another"), O_RDWR | O_CREAT,
+		  0644);
 	if (fd < 0 || fchown(fd, SOMEBODY, SOMEBODY) ||
 	    setgid(SOMEBODY) || setuid(SOMEBODY))
 		return 255;

@@ -19,7 +19,7 @@
 #define EXCLUSIVE	(F_LAYOUT | F_EXCLUSIVE)
 #define TOP		"/tmp/layout_cgroup"
 #define GROUP		TOP "/limited"
-#define STEPS		24		/* each one page more than the one before */
+#define STEPS		24		/* each one page more than the last */
 #define MOST		8000		/* pins, or leases, of all steps */
 #define BOUND		60.0		/* seconds */
 
@@ -30,7 +30,7 @@ struct told {
 	volatile int step;		/* and so often it did what it could */
 	volatile int error;		/* the last answer */
 	volatile int nr;		/* pins or leases that it has */
-	volatile bool again;		/* freeing a few was enough for as many */
+	volatile bool again;		/* freeing some made room for as many */
 };
 
 static long read_number(const char *path, const char *key)
@@ -227,7 +227,10 @@ static void be_limited(const struct cost *cost, struct told *told, bool killed)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setrlimit(RLIMIT_NOFILE, &limit);
-	/* What it can do without, pages of libraries, is not to be the group's. */
+	/*
+	 * What it can do without, pages of libraries, is not to be the
+	 * group's.
+	 */
 	told->error = cost->prepare() ?: join_group(killed);
 	if (told->error)
 		_exit(1);
@@ -246,7 +249,8 @@ static void be_limited(const struct cost *cost, struct told *told, bool killed)
 static struct told *tell(void)
 {
 	struct told *told = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-				 MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+				 MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE,
+				 -1, 0);
 
 	return told == MAP_FAILED ? NULL : told;
 }

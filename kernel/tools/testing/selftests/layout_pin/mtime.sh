@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# That a device wrote to a file shows to those who look at its times: rsync, make, and
-# an NFS client that has the file in its cache.
+# That a device wrote to a file shows to those who look at its times: rsync,
+# make, and an NFS client that has the file in its cache.
 #
-# Needs root, /dev/pmem0 and /dev/pmem1, rsync, make, and the programs of rpcbind and
-# nfs-kernel-server. TESTS=WORD selects tests by name.
+# Needs root, /dev/pmem0 and /dev/pmem1, rsync, make, and the programs of
+# rpcbind and nfs-kernel-server. TESTS=WORD selects tests by name.
 # shellcheck disable=SC2317 # functions are called by name
 set -euo pipefail
 
@@ -71,8 +71,9 @@ starts_with()
 	[ "$(head -c 4096 "$2" | tr -d "$1" | wc -c)" = 0 ]
 }
 
-# Usage: shows COMMAND...: a command that succeeds if the file has changed since it was
-# last called: when the device wrote and the file is synced, and when its region ends.
+# Usage: shows COMMAND...: a command that succeeds if the file has changed since
+# it was last called: when the device wrote and the file is synced, and when its
+# region ends.
 shows()
 {
 	sleep 0.1
@@ -124,8 +125,8 @@ make_builds()
 	shows built
 }
 
-# What the client has cached it looks at again when the file is opened: its times, and if
-# they are others, all of it.
+# What the client has cached it looks at again when the file is opened: its
+# times, and if they are others, all of it.
 read_again()
 {
 	starts_with "$1" "$work/client/file"

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # A file that is leased or pinned on the server, changed by an NFSv3 client.
 #
-# Server and client are this machine. Needs root, /dev/pmem0 and /dev/pmem1, and the
-# programs of rpcbind and nfs-kernel-server. TESTS=WORD selects tests by name.
+# Server and client are this machine. Needs root, /dev/pmem0 and /dev/pmem1, and
+# the programs of rpcbind and nfs-kernel-server. TESTS=WORD selects tests by
+# name.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")

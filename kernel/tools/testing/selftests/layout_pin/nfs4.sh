@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Layouts that an NFS server hands out beside those that processes lease: who keeps
-# whom away, and who is asked to let go. And its change attribute for a file that a
-# device writes to.
+# Layouts that an NFS server hands out beside those that processes lease: who
+# keeps whom away, and who is asked to let go. And its change attribute for a
+# file that a device writes to.
 #
-# Server and client are this machine; the client is nfs4.py. Needs root, /dev/pmem0 and
-# /dev/pmem1, and the programs of rpcbind and nfs-kernel-server. TESTS=WORD selects tests
-# by name.
+# Server and client are this machine; the client is nfs4.py. Needs root,
+# /dev/pmem0 and /dev/pmem1, and the programs of rpcbind and nfs-kernel-server.
+# TESTS=WORD selects tests by name.
 # shellcheck disable=SC2317 # functions are called by name
 set -euo pipefail
 
@@ -24,13 +24,15 @@ find_hold_file "$here"
 rdma_file=$(dirname "$hold_file")/rdma_file
 [ -x "$rdma_file" ] || skip_all "rdma_file was not built"
 need_nfsd python3
-[ -e "$tracing"/events/nfsd ] || mount -t tracefs tracefs $tracing 2> /dev/null || true
+[ -e "$tracing"/events/nfsd ] ||
+	mount -t tracefs tracefs $tracing 2> /dev/null || true
 [ -e "$tracing"/events/nfsd/nfsd_layout_recall ] ||
 	skip_all "this kernel's NFS server hands out no layouts"
 
 cleanup()
 {
-	[ ! -e "$tracing"/events/nfsd ] || echo 0 > "$tracing"/events/nfsd/enable
+	[ ! -e "$tracing"/events/nfsd ] ||
+		echo 0 > "$tracing"/events/nfsd/enable
 	end_nfsd
 	wait
 	umount "$server" 2> /dev/null || true
@@ -59,7 +61,8 @@ end_file_system()
 	umount "$server"
 }
 
-# Client and holder say a line when they are ready, and one for each that they are told.
+# Client and holder say a line when they are ready, and one for each that they
+# are told.
 start_client()
 {
 	mkfifo "$work/client.in"
@@ -154,7 +157,8 @@ client_keeps_unbreakable_away()
 	grep -q held "$work/holder"
 }
 
-# The client has a layout: both are asked, and the change waits for the slower one.
+# The client has a layout: both are asked, and the change waits for the slower
+# one.
 recalled_beside_a_process()
 {
 	new_file
@@ -166,7 +170,8 @@ recalled_beside_a_process()
 	[ "$(recalls)" -ge 1 ]
 }
 
-# Or the change would wait for as long as the client likes: nobody would recall it.
+# Or the change would wait for as long as the client likes: nobody would recall
+# it.
 no_layout_while_a_process_is_asked()
 {
 	local answer begun pid
@@ -223,11 +228,14 @@ for fs in "${file_systems[@]}"; do
 	start_file_system
 	check_fs change_attribute_moves in_turn change_attribute_moves
 	if [ "$fs" = xfs ]; then
-		check_fs layout_is_recalled_by_truncate in_turn recalled_by_truncate
+		check_fs layout_is_recalled_by_truncate in_turn \
+			recalled_by_truncate
 		check_fs unbreakable_lease_keeps_the_client_away in_turn \
 			unbreakable_keeps_the_client_away
-		check_fs client_keeps_unbreakable_lease_away in_turn client_keeps_unbreakable_away
-		check_fs layout_is_recalled_beside_a_process in_turn recalled_beside_a_process
+		check_fs client_keeps_unbreakable_lease_away in_turn \
+			client_keeps_unbreakable_away
+		check_fs layout_is_recalled_beside_a_process in_turn \
+			recalled_beside_a_process
 		check_fs no_layout_while_a_process_is_asked in_turn \
 			no_layout_while_a_process_is_asked
 	fi

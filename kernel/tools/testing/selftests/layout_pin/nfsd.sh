@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# An NFS server on this machine, a file system that it exports, and a process that holds
-# a file of it, for the scripts among the tests; they source it after tap.sh, and have a
-# directory of their own in $work.
+# An NFS server on this machine, a file system that it exports, and a process
+# that holds a file of it, for the scripts among the tests; they source it after
+# tap.sh, and have a directory of their own in $work.
 nfsd_pids=() holder_pid=""
 # Of file_systems.h, from which mount_new has devices and commands.
 # shellcheck disable=SC2034 # for the scripts
@@ -18,7 +18,8 @@ need_nfsd()
 		command -v "$program" > /dev/null || skip_all "no $program"
 	done
 	[ -b /dev/pmem1 ] || skip_all "no /dev/pmem1"
-	grep -qw nfsd /proc/filesystems || skip_all "this kernel has no NFS server"
+	grep -qw nfsd /proc/filesystems ||
+		skip_all "this kernel has no NFS server"
 }
 
 # Usage: start_nfsd ARGUMENT...: those of rpc.nfsd.
@@ -43,8 +44,8 @@ start_nfsd()
 # Usage: export_dir DIRECTORY [OPTIONS]
 export_dir()
 {
-	exportfs -o "rw,sync,no_root_squash,no_subtree_check,insecure${2:+,$2}" \
-		"127.0.0.1:$1"
+	local options=rw,sync,no_root_squash,no_subtree_check,insecure
+	exportfs -o "$options${2:+,$2}" "127.0.0.1:$1"
 }
 
 unexport_dir()
@@ -53,8 +54,8 @@ unexport_dir()
 	exportfs -f
 }
 
-# Usage: mount_new DIRECTORY [OPTION...]: a new file system of kind $fs; options are those
-# of mkfs.xfs.
+# Usage: mount_new DIRECTORY [OPTION...]: a new file system of kind $fs; options
+# are those of mkfs.xfs.
 mount_new()
 {
 	local dir=$1 device
@@ -69,9 +70,9 @@ mount_new()
 	mount -o dax "$device" "$dir"
 }
 
-# Usage: start_holder PROGRAM ARGUMENT...: says its first line. What it says is in
-# $work/holder; its input is descriptor 9, and ends when no process has that any more:
-# what is started beside it has to close it.
+# Usage: start_holder PROGRAM ARGUMENT...: says its first line. What it says is
+# in $work/holder; its input is descriptor 9, and ends when no process has that
+# any more: what is started beside it has to close it.
 start_holder()
 {
 	end_holder

@@ -55,7 +55,7 @@ FIXTURE(oracle) {
 
 FIXTURE_VARIANT(oracle) {
 	const char *fs;
-	const char *options, *size;	/* of mkfs: before and behind the device */
+	const char *options, *size;	/* of mkfs: before, behind the device */
 };
 
 FIXTURE_VARIANT_ADD(oracle, ext4) { "ext4", "", "64M" };

@@ -49,7 +49,8 @@ TEST_F(layout, plain_lease_is_not_enough)
 	let_go(self);
 	fd = open(self->path, O_RDONLY);
 	ASSERT_EQ(0, set_lease(fd, F_RDLCK));
-	self->memory = mmap(NULL, UNITS * self->unit, PROT_READ, MAP_SHARED, fd, 0);
+	self->memory = mmap(NULL, UNITS * self->unit, PROT_READ, MAP_SHARED,
+			    fd, 0);
 	EXPECT_EQ(EOPNOTSUPP, try_pin_flags(self->memory, PAGE, PIN_FAST));
 	close(fd);
 }
@@ -64,7 +65,8 @@ TEST_F(layout, dropped_lease_is_not_enough)
 
 TEST_F(layout, lease_of_another_process_is_not_enough)
 {
-	struct holder holder = start_holder(self->path, UNBREAK, self->unit, 0, 0);
+	struct holder holder = start_holder(self->path, UNBREAK, self->unit, 0,
+					    0);
 
 	ASSERT_EQ(0, holder.error);
 	EXPECT_EQ(EOPNOTSUPP, try_pin(self->memory, PAGE));
@@ -136,7 +138,8 @@ TEST_F(layout, private_and_read_only_mappings_are_not_supported)
 	char *private, *read_only;
 
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
-	private = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->fd, 0);
+	private = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+		       self->fd, 0);
 	read_only = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd, 0);
 	EXPECT_EQ(EOPNOTSUPP, try_pin_flags(private, PAGE, PIN_FAST));
 	EXPECT_EQ(EOPNOTSUPP, try_pin(private, PAGE));
@@ -191,7 +194,8 @@ TEST_F(layout, protection_key_is_respected)
 
 	if (key < 0)
 		SKIP(return, "no protection keys");
-	ASSERT_EQ(0, pkey_mprotect(self->memory, PAGE, PROT_READ | PROT_WRITE, key));
+	ASSERT_EQ(0, pkey_mprotect(self->memory, PAGE, PROT_READ | PROT_WRITE,
+				   key));
 	EXPECT_EQ(EOPNOTSUPP, try_pin(self->memory, PAGE));
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	EXPECT_EQ(EFAULT, try_pin(self->memory, PAGE));
@@ -212,7 +216,8 @@ TEST_F(layout, threads_share_the_right)
 	void *error;
 
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
-	ASSERT_EQ(0, pthread_create(&thread, NULL, pin_in_a_thread, self->memory));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, pin_in_a_thread,
+				    self->memory));
 	ASSERT_EQ(0, pthread_join(thread, &error));
 	EXPECT_EQ(NULL, error);
 }
@@ -254,7 +259,8 @@ static int after_exec(char **argv)
 	int fd = atoi(argv[2]);
 	char *memory = map_file(fd, kind_unit(&kind));
 
-	return fcntl(fd, F_GETLEASE) == EXCLUSIVE ? try_pin(memory, PAGE) : ENOLCK;
+	return fcntl(fd, F_GETLEASE) == EXCLUSIVE ? try_pin(memory, PAGE) :
+						    ENOLCK;
 }
 
 TEST_F(layout, exec_keeps_the_right)
@@ -277,12 +283,16 @@ TEST_F(layout, exec_keeps_the_right)
 
 static int count_extents(int fd)
 {
-	struct fiemap map = { .fm_length = ~0ULL, .fm_flags = FIEMAP_FLAG_SYNC };
+	struct fiemap map = {
+		.fm_length = ~0ULL, .fm_flags = FIEMAP_FLAG_SYNC,
+	};
 
 	return ioctl(fd, FS_IOC_FIEMAP, &map) ? -1 : (int)map.fm_mapped_extents;
 }
 
-/* A device that only reads must see what the file will hold, not a zero page. */
+/*
+ * A device that only reads must see what the file will hold, not a zero page.
+ */
 TEST_F(layout, pin_for_reading_allocates_the_hole)
 {
 	int owner = open_owner();
@@ -402,7 +412,8 @@ TEST_F(layout, pin_while_threads_take_and_drop)
 	int *fds[2] = { &self->fd, &other };
 
 	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, take_and_drop, fds[i]));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, take_and_drop,
+					    fds[i]));
 	for (i = 0; i < 500; i++) {
 		error = try_pin(self->memory, PAGE);
 		EXPECT_TRUE(!error || error == EOPNOTSUPP);
@@ -414,7 +425,7 @@ TEST_F(layout, pin_while_threads_take_and_drop)
 	EXPECT_EQ(0, count_locks("LAYOUT"));
 }
 
-#define MANY_PAGES	512	/* faulting them in takes longer than an fsync */
+#define MANY_PAGES	512	/* their faults take longer than an fsync */
 
 static void *fsync_always(void *arg)
 {
@@ -435,7 +446,9 @@ static int pin_beside_fsync(int fd)
 	return pin(memory, MANY_PAGES * PAGE).error;
 }
 
-/* fsync takes away the permission to write to a page, which a pin has to have. */
+/*
+ * fsync takes away the permission to write to a page, which a pin has to have.
+ */
 TEST_F(layout, pin_beside_endless_fsync)
 {
 	int status = -1;
@@ -461,7 +474,8 @@ static int overlay_lease(const char *lower)
 	    mkdir("/dev/shm/merged", 0700))
 		return errno;
 	snprintf(options, sizeof(options),
-		 "lowerdir=%s,upperdir=/dev/shm/upper,workdir=/dev/shm/work", lower);
+		 "lowerdir=%s,upperdir=/dev/shm/upper,workdir=/dev/shm/work",
+		 lower);
 	if (mount("overlay", "/dev/shm/merged", "overlay", 0, options))
 		return errno;
 	fd = open("/dev/shm/merged/file", O_RDONLY);
@@ -474,7 +488,8 @@ static int overlay_lease(const char *lower)
 TEST_F(layout, overlay_has_not_opted_in)
 {
 	EXPECT_EQ(EOPNOTSUPP, overlay_lease(kind_dir(&self->kind)));
-	EXPECT_EQ(0, system("rm -rf /dev/shm/upper /dev/shm/work /dev/shm/merged"));
+	EXPECT_EQ(0, system("rm -rf /dev/shm/upper /dev/shm/work "
+			    "/dev/shm/merged"));
 }
 
 TEST_F(layout, bind_mount_is_the_same_file)
@@ -482,7 +497,8 @@ TEST_F(layout, bind_mount_is_the_same_file)
 	int fd;
 
 	mkdir("/tmp/bound", 0700);
-	ASSERT_EQ(0, mount(kind_dir(&self->kind), "/tmp/bound", NULL, MS_BIND, NULL));
+	ASSERT_EQ(0, mount(kind_dir(&self->kind), "/tmp/bound", NULL, MS_BIND,
+			   NULL));
 	fd = open("/tmp/bound/file", O_RDWR);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, set_lease(fd, EXCLUSIVE));

@@ -2,8 +2,8 @@
 /*
  * Memory fails under a pin: mappers are told as they always were, the block
  * stays the file's, and the log says which lease and which owner it is pinned
- * through. The failure is madvise(2)'s; the device is bound anew at the end, which
- * makes its pages good again.
+ * through. The failure is madvise(2)'s; the device is bound anew at the end,
+ * which makes its pages good again.
  */
 #include <sys/prctl.h>
 #include <linux/fiemap.h>
@@ -82,7 +82,8 @@ static bool said_in_the_log(pid_t holder, long page)
 
 static int lines_in_the_log(void)
 {
-	FILE *dmesg = popen("dmesg | grep -c 'layout_pin: page .* has failed'", "r");
+	FILE *dmesg = popen("dmesg | "
+			    "grep -c 'layout_pin: page .* has failed'", "r");
 	int lines = -1;
 
 	if (!dmesg || fscanf(dmesg, "%d", &lines) != 1)
@@ -93,7 +94,8 @@ static int lines_in_the_log(void)
 }
 
 /* Bound anew, a device has its memory described anew. */
-static void make_good(struct __test_metadata *_metadata, FIXTURE_DATA(layout) *self)
+static void make_good(struct __test_metadata *_metadata,
+		      FIXTURE_DATA(layout) *self)
 {
 	signal(SIGBUS, SIG_DFL);
 	let_go(self);
@@ -108,8 +110,11 @@ static bool no_memory_failure(void)
 	return access("/proc/sys/vm/memory_failure_recovery", F_OK);
 }
 
-/* A page that is pinned goes bad; the pin ends, and then the file can shrink. */
-static void bad_page(struct __test_metadata *_metadata, FIXTURE_DATA(layout) *self)
+/*
+ * A page that is pinned goes bad; the pin ends, and then the file can shrink.
+ */
+static void bad_page(struct __test_metadata *_metadata,
+		     FIXTURE_DATA(layout) *self)
 {
 	int lines = lines_in_the_log();
 	long block;
@@ -135,7 +140,8 @@ static void bad_page(struct __test_metadata *_metadata, FIXTURE_DATA(layout) *se
 	EXPECT_EQ(ETXTBSY, elsewhere(truncate(self->path, 0) ? errno : 0));
 	EXPECT_EQ(ETXTBSY, ftruncate(self->fd, 0) ? errno : 0);
 	EXPECT_EQ(ETXTBSY, fallocate(self->fd, FALLOC_FL_PUNCH_HOLE |
-				     FALLOC_FL_KEEP_SIZE, BAD, PAGE) ? errno : 0);
+				     FALLOC_FL_KEEP_SIZE, BAD, PAGE) ?
+			   errno : 0);
 	EXPECT_EQ(block, block_of(self->fd, BAD));
 	unpin(p);
 	EXPECT_EQ(0, ftruncate(self->fd, 0));
@@ -172,7 +178,9 @@ TEST_F(layout, each_owner_of_a_bad_page_is_named)
 	make_good(_metadata, self);
 }
 
-/* A page of the same file beside the pinned entry is no business of the holder. */
+/*
+ * A page of the same file beside the pinned entry is no business of the holder.
+ */
 TEST_F(layout, bad_page_that_is_not_pinned_names_nobody)
 {
 	char *page = self->memory + 2 * self->unit;

@@ -65,7 +65,8 @@ static struct ibv_context *open_rxe(void)
 	if (system("rdma link show rxe0/1 >/dev/null 2>&1") &&
 	    system("(ip link add dummy0 type dummy; "
 		   "ip addr add 10.9.0.1/24 dev dummy0; ip link set dummy0 up; "
-		   "rdma link add rxe0 type rxe netdev dummy0) >/dev/null 2>&1"))
+		   "rdma link add rxe0 type rxe netdev dummy0) "
+		   ">/dev/null 2>&1"))
 		return NULL;
 	list = ibv_get_device_list(&nr);
 	for (i = 0; list && i < nr; i++)
@@ -427,7 +428,8 @@ TEST_F(rdma, device_dax_needs_no_lease)
 			    "-m devdax --align=2M >/dev/null"));
 	fd = open("/dev/dax1.0", O_RDWR);
 	ASSERT_LE(0, fd);
-	memory = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	memory = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		      0);
 	ASSERT_NE(MAP_FAILED, memory);
 	mr = reg(self->pd, memory);
 	ASSERT_NE(NULL, mr);
@@ -436,8 +438,10 @@ TEST_F(rdma, device_dax_needs_no_lease)
 	close(fd);
 
 	/* What it was is what it is by default. */
-	EXPECT_EQ(0, system("ndctl destroy-namespace -f namespace1.0 >/dev/null 2>&1"));
-	EXPECT_EQ(0, system("ndctl enable-namespace namespace1.0 >/dev/null 2>&1"));
+	EXPECT_EQ(0, system("ndctl destroy-namespace -f namespace1.0 "
+			    ">/dev/null 2>&1"));
+	EXPECT_EQ(0, system("ndctl enable-namespace namespace1.0 "
+			    ">/dev/null 2>&1"));
 }
 
 TEST_HARNESS_MAIN

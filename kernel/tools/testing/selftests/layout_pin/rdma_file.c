@@ -3,8 +3,9 @@
  * For scripts, not a test of its own:
  *
  *	rdma_file FILE
- *		takes an exclusive layout lease on FILE, registers its first page
- *		with an RDMA device, and then obeys its input, a line at a time:
+ *		takes an exclusive layout lease on FILE, registers its first
+ *		page with an RDMA device, and then obeys its input, a line at a
+ *		time:
  *
  *	write C	 fill the page with that character, by RDMA
  *	sync	 fsync(2)

@@ -170,9 +170,11 @@ TEST_F(realtime, collapse_and_insert_move_what_comes_behind)
 
 	ASSERT_EQ(0, lease_and_pin(self));
 	EXPECT_EQ(ETXTBSY, change(self, FALLOC_FL_COLLAPSE_RANGE, 0, extent));
-	EXPECT_EQ(ETXTBSY, change(self, FALLOC_FL_INSERT_RANGE, extent, extent));
+	EXPECT_EQ(ETXTBSY, change(self, FALLOC_FL_INSERT_RANGE, extent,
+				  extent));
 	EXPECT_EQ(0, change(self, FALLOC_FL_INSERT_RANGE, 2 * extent, extent));
-	EXPECT_EQ(0, change(self, FALLOC_FL_COLLAPSE_RANGE, 2 * extent, extent));
+	EXPECT_EQ(0, change(self, FALLOC_FL_COLLAPSE_RANGE, 2 * extent,
+			    extent));
 }
 
 /* The test of the test: it is the pin that refuses. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Owners that a process has only as registered files of an io_uring, whichever way
- * it has the ring itself: nobody stays out of sight by them, and who looks waits
- * for no user of a ring.
+ * Owners that a process has only as registered files of an io_uring, whichever
+ * way it has the ring itself: nobody stays out of sight by them, and who looks
+ * waits for no user of a ring.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
@@ -24,7 +24,8 @@ static int ring_new(void)
 	return syscall(SYS_io_uring_setup, 1, &params);
 }
 
-static int ring_register(int ring, unsigned int what, void *arg, unsigned int nr)
+static int ring_register(int ring, unsigned int what, void *arg,
+			 unsigned int nr)
 {
 	return syscall(SYS_io_uring_register, ring, what, arg, nr) < 0 ? errno :
 									 0;

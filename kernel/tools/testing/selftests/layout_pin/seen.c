@@ -14,7 +14,10 @@
 
 #define MANY		150	/* more than the kernel looks at in one go */
 
-/* An RDMA context that lives in the mapped memory of its queues, and only there. */
+/*
+ * An RDMA context that lives in the mapped memory of its queues, and only
+ * there.
+ */
 static int hold_by_mapping(const char *path)
 {
 	static struct rdma_loop loop;
@@ -74,7 +77,10 @@ static void *stay(void *unused)
 	return NULL;
 }
 
-/* Owner 4, say, and a file pinned by the mm: both are the process's, not the thread's. */
+/*
+ * Owner 4, say, and a file pinned by the mm: both are the process's, not the
+ * thread's.
+ */
 static int pin_twice(const char *path)
 {
 	int fd = open(path, O_RDWR), error = set_lease(fd, SHARED);
@@ -169,12 +175,13 @@ static int stop_counting(int *nr)
 }
 
 /*
- * Each once, in the order of the pins, and only some under the lock at a time, or
- * all others who pin would wait for who reads.
+ * Each once, in the order of the pins, and only some under the lock at a time,
+ * or all others who pin would wait for who reads.
  */
 TEST_F(layout, many_files_are_each_shown_once)
 {
-	char *memory, *want = malloc(sizeof(text)), *at = want, path[64], name[16];
+	char *memory, *want = malloc(sizeof(text)), *at = want;
+	char path[64], name[16];
 	int i, nr, fd[MANY];
 	struct pin p;
 

@@ -34,8 +34,8 @@ result()
 	echo "$result $number - $2"
 }
 
-# Usage: check_fs NAME COMMAND...: check, if it is selected by $TESTS; the name says which
-# file system it is, $fs.
+# Usage: check_fs NAME COMMAND...: check, if it is selected by $TESTS; the name
+# says which file system it is, $fs.
 check_fs()
 {
 	local name="$fs $1"

@@ -5,7 +5,9 @@
 
 #include "layout_pin_test.h"
 
-/* Within half a minute the log names this process, as one that has the owner. */
+/*
+ * Within half a minute the log names this process, as one that has the owner.
+ */
 static inline bool unbind_names(pid_t pid)
 {
 	char command[256];
@@ -26,7 +28,8 @@ static inline bool unbind_names(pid_t pid)
 static inline int kind_anew(const struct kind *kind)
 {
 	kind_make_anew_later(kind);
-	return kind_umount(kind) ?: kind_driver(kind, "bind") ?: kind_mount(kind);
+	return kind_umount(kind) ?: kind_driver(kind, "bind") ?:
+	       kind_mount(kind);
 }
 
 #endif /* LAYOUT_PIN_UNBIND_H */

@@ -4,8 +4,8 @@
  * need: section 3 of the contract, and 6.5.
  *
  * Each change of the layout is made to wait, first for a process that has
- * F_LAYOUT, then for a page in a pipe. Meanwhile others write to the file, freeze
- * the file system, and ask for a lease.
+ * F_LAYOUT, then for a page in a pipe. Meanwhile others write to the file,
+ * freeze the file system, and ask for a lease.
  */
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
@@ -132,7 +132,9 @@ static void others_go_on(struct __test_metadata *_metadata,
 		TH_LOG("beside %s", name);
 	EXPECT_EQ(0, meanwhile(freeze_and_thaw(kind_dir(&self->kind))))
 		TH_LOG("beside %s", name);
-	/* The other file may be the one that is waited for: ask for this one. */
+	/*
+	 * The other file may be the one that is waited for: ask for this one.
+	 */
 	EXPECT_EQ(EAGAIN, meanwhile(set_lease(open(self->path, O_RDWR),
 					      F_LAYOUT | F_UNBREAK)))
 		TH_LOG("beside %s", name);
@@ -272,8 +274,9 @@ TEST_F(layout, change_through_an_overlay_waits_outside)
 	int fds[2];
 
 	snprintf(command, sizeof(command),
-		 "cd %s && mkdir -p lower upper work merged && mv file upper/ && "
-		 "mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work "
+		 "cd %s && mkdir -p lower upper work merged && "
+		 "mv file upper/ && mount -t overlay "
+		 "-o lowerdir=lower,upperdir=upper,workdir=work "
 		 "overlay merged", dir);
 	ASSERT_EQ(0, system(command));
 	snprintf(path, sizeof(path), "%s/merged/file", dir);
@@ -292,7 +295,7 @@ TEST_F(layout, change_through_an_overlay_waits_outside)
 	ASSERT_EQ(0, hold_page(self->memory, fds));
 	job = start(open(path, O_RDWR | O_TRUNC) < 0 ? errno : 0);
 	others_go_on(_metadata, self, &job, "open on an overlay");
-	/* Busy because of the open, and not with a page that nobody knows of. */
+	/* Busy because of the open, not with a page that nobody knows of. */
 	snprintf(command, sizeof(command), "%s/merged", dir);
 	EXPECT_EQ(EBUSY, meanwhile(umount(command) ? errno : 0));
 	drop_page(fds);
@@ -309,7 +312,10 @@ static int discard_through_loop(const char *path)
 {
 	char command[256];
 
-	/* The file takes no lease as a loop device either: it is not asked for. */
+	/*
+	 * The file takes no lease as a loop device either: it is not asked
+	 * for.
+	 */
 	snprintf(command, sizeof(command),
 		 "dev=$(losetup --show -f %s) && blkdiscard -f -l 4096 $dev; "
 		 "error=$?; losetup -d $dev; exit $error", path);

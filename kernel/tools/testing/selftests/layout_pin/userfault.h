@@ -23,7 +23,8 @@ static inline int userfault_open(__u64 features)
 	return fd;
 }
 
-static inline int userfault_register(int fd, void *memory, long size, __u64 mode)
+static inline int userfault_register(int fd, void *memory, long size,
+				     __u64 mode)
 {
 	struct uffdio_register args = {
 		.range = { (uintptr_t)memory, size }, .mode = mode,
@@ -36,7 +37,8 @@ static inline int userfault_register(int fd, void *memory, long size, __u64 mode
 static inline char *userfault_page(void *page, int *fd)
 {
 	page = mmap(page, PAGE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | (page ? MAP_FIXED : 0), -1, 0);
+		    MAP_PRIVATE | MAP_ANONYMOUS | (page ? MAP_FIXED : 0),
+		    -1, 0);
 	*fd = userfault_open(0);
 	if (page == MAP_FAILED || *fd < 0 ||
 	    userfault_register(*fd, page, PAGE, UFFDIO_REGISTER_MODE_MISSING))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What exchanges blocks on XFS. Where the distribution's headers are too old, as in
- * fs/xfs/libxfs/xfs_fs.h.
+ * What exchanges blocks on XFS. Where the distribution's headers are too old,
+ * as in fs/xfs/libxfs/xfs_fs.h.
  */
 #ifndef LAYOUT_PIN_XFS_IOCTL_H
 #define LAYOUT_PIN_XFS_IOCTL_H
@@ -33,8 +33,8 @@ struct commit_range {
 #define IOC_COMMIT_RANGE	_IOW('X', 131, struct commit_range)
 
 /*
- * Arguments that are right as long as nobody changes the file at @fd, as xfs_fsr
- * has them. A @size of 0 is that of the file.
+ * Arguments that are right as long as nobody changes the file at @fd, as
+ * xfs_fsr has them. A @size of 0 is that of the file.
  */
 static inline int swapping(int fd, int donor, long size,
 			   struct xfs_swapext *args)
