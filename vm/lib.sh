@@ -134,6 +134,17 @@ configure()
 	mv "$out/fragments.new" "$out/fragments"
 }
 
+# Usage: packaged NAME: where the file NAME of the kernel's packages is: installed, or
+# unpacked by vm/install.
+packaged()
+{
+	if [ -e "/usr/src/$1" ]; then
+		echo "/usr/src/$1"
+	else
+		echo "$top/build/$version/package/usr/src/$1"
+	fi
+}
+
 # How many objects the kernel's log speaks of.
 objects_made()
 {
@@ -204,6 +215,16 @@ series()
 changed_files()
 {
 	series | xargs -r -d '\n' sed -n 's|^--- a/\([^[:space:]]*\).*|\1|p' | sort -u
+}
+
+# The new files that this version has: all of kernel/ but those that its series does without.
+kernel_files()
+{
+	local without=$top/patches/$version/without
+	[ -e "$without" ] || without=/dev/null
+	(cd "$top/kernel" && find . -type f) |
+		grep -vxFf <(sed -n 's|^\([^#[:space:]][^[:space:]]*\).*|./\1|p' "$without") |
+		sort
 }
 
 # Usage: patch_tree DIRECTORY FILE
