@@ -22,6 +22,7 @@
  */
 #include <linux/dax.h>
 #include <linux/fs.h>
+#include <linux/layout_pin_compat.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -93,8 +94,8 @@ static void dax_linger_work(struct work_struct *work)
 	}
 	if (busy && late && !linger->told) {
 		linger->told = true;
-		pr_warn("dax: %s: inode %lu cannot be freed yet: its page %lu is in use, by direct I/O, a pipe or a socket\n",
-			inode->i_sb->s_id, inode->i_ino, linger->index);
+		pr_warn("dax: %s: inode %llu cannot be freed yet: its page %lu is in use, by direct I/O, a pipe or a socket\n",
+			inode->i_sb->s_id, (u64)inode->i_ino, linger->index);
 	}
 	queue_delayed_work(dax_linger_wq, &linger->work,
 			   late ? HZ / 2 : HZ / 20);
@@ -147,14 +148,14 @@ bool __dax_linger_inode(struct inode *inode)
 	struct dax_linger *linger = NULL;
 	pgoff_t index = 0;
 
-	WRITE_ONCE(inode->i_state, inode->i_state | I_WILL_FREE);
+	layout_inode_state_set(inode, I_WILL_FREE);
 	spin_unlock(&inode->i_lock);
 
 	if (dax_mapping_busy(inode->i_mapping, &index))
 		linger = dax_linger_alloc(inode, index);
 
 	spin_lock(&inode->i_lock);
-	WRITE_ONCE(inode->i_state, inode->i_state & ~I_WILL_FREE);
+	layout_inode_state_clear(inode, I_WILL_FREE);
 	if (!linger)
 		return false;
 	atomic_inc(&inode->i_count);
@@ -190,7 +191,8 @@ static bool dax_super_busy(struct super_block *sb, bool keep)
 		if (!IS_DAX(inode) || mapping_empty(inode->i_mapping))
 			continue;
 		spin_lock(&inode->i_lock);
-		if (inode->i_state & (I_FREEING | I_WILL_FREE | I_NEW)) {
+		if (layout_inode_state(inode) &
+		    (I_FREEING | I_WILL_FREE | I_NEW)) {
 			spin_unlock(&inode->i_lock);
 			continue;
 		}

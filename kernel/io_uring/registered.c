@@ -5,8 +5,7 @@
  *
  * Takes no lock: a task can keep its ring's lock for as long as it likes, by
  * the way it serves a page fault under the lock. RCU frees tables after a grace
- * period, and a table of files has its size with it, see
- * io_alloc_file_tables().
+ * period, and a table of files has its size with it, see filetable.h.
  */
 #include <linux/fs.h>
 #include <linux/io_uring.h>
@@ -18,12 +17,11 @@
 #include "filetable.h"
 #include "tctx.h"
 
-static struct io_fixed_file *io_uring_files(struct file *ring)
+static struct io_file_table *io_uring_files(struct file *ring)
 {
 	struct io_ring_ctx *ctx = ring->private_data;
 
-	/* Pairs with io_alloc_file_tables(). */
-	return smp_load_acquire(&ctx->file_table.files);
+	return &ctx->file_table;
 }
 
 /**
@@ -32,12 +30,10 @@ static struct io_fixed_file *io_uring_files(struct file *ring)
  */
 unsigned int io_uring_nr_files(struct file *ring)
 {
-	struct io_fixed_file *files;
 	unsigned int nr;
 
 	rcu_read_lock();
-	files = io_uring_files(ring);
-	nr = files ? files[-1].file_ptr : 0;
+	nr = io_file_table_size(io_uring_files(ring));
 	rcu_read_unlock();
 	return nr;
 }
@@ -53,11 +49,7 @@ unsigned int io_uring_nr_files(struct file *ring)
  */
 struct file *io_uring_file_at(struct file *ring, unsigned int index)
 {
-	struct io_fixed_file *files = io_uring_files(ring);
-
-	if (!files || index >= files[-1].file_ptr)
-		return NULL;
-	return (struct file *)(READ_ONCE(files[index].file_ptr) & FFS_MASK);
+	return io_file_table_at(io_uring_files(ring), index);
 }
 
 /**
@@ -73,7 +65,7 @@ struct file *io_uring_file_at(struct file *ring, unsigned int index)
  */
 struct file *io_uring_ring_at(struct task_struct *task, unsigned int index)
 {
-	/* Pairs with io_uring_alloc_task_context(). */
+	/* Pairs with the store of a new context in tctx.c. */
 	struct io_uring_task *tctx = smp_load_acquire(&task->io_uring);
 
 	return tctx ? READ_ONCE(tctx->registered_rings[index]) : NULL;

@@ -10,10 +10,11 @@
  * From then on a page no longer tells its file, since a file system does not
  * look at pages whose pgmap is dead, even when it forgets an inode. So the
  * removal notes files before. The notes belong to the task that removes the
- * memory. No locks, but RCU and i_lock for the name of a file.
+ * memory. No locks, but RCU for the name of a file.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>
+#include <linux/layout_pin_compat.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -45,22 +46,19 @@ static void pgmap_name_file(struct page *page, char *name, size_t size)
 	struct inode *inode;
 
 	rcu_read_lock();
-	mapping = READ_ONCE(page->mapping);
-	if (!mapping || (unsigned long)mapping & PAGE_MAPPING_FLAGS) {
+	mapping = layout_page_mapping(page);
+	if (!mapping) {
 		rcu_read_unlock();
 		return;
 	}
 	inode = mapping->host;
-	spin_lock(&inode->i_lock);
-	dentry = hlist_entry_safe(inode->i_dentry.first, struct dentry,
-				  d_u.d_alias);
+	dentry = d_find_alias_rcu(inode);
 	if (dentry)
-		snprintf(name, size, " of inode %lu on %s, %pd", inode->i_ino,
-			 inode->i_sb->s_id, dentry);
+		snprintf(name, size, " of inode %llu on %s, %pd",
+			 (u64)inode->i_ino, inode->i_sb->s_id, dentry);
 	else
-		snprintf(name, size, " of inode %lu on %s, deleted",
-			 inode->i_ino, inode->i_sb->s_id);
-	spin_unlock(&inode->i_lock);
+		snprintf(name, size, " of inode %llu on %s, deleted",
+			 (u64)inode->i_ino, inode->i_sb->s_id);
 	rcu_read_unlock();
 }
 
@@ -88,7 +86,7 @@ struct pgmap_users *pgmap_users_note(struct pgmap_users *users,
 
 		if (!(pfn % PTRS_PER_PTE))
 			cond_resched();
-		if (page_ref_count(page) <= 1)
+		if (!layout_page_users(page))
 			continue;
 		if (!users)
 			users = kzalloc(sizeof(*users), GFP_KERNEL);
@@ -137,8 +135,8 @@ void pgmap_users_wait(const struct pgmap_users *users,
 	for (pfn = first; pfn < end; pfn++) {
 		struct page *page = pfn_to_page(pfn);
 
-		while (!wait_var_event_timeout(&page->_refcount,
-					       page_ref_count(page) <= 1,
+		while (!wait_var_event_timeout(layout_page_event(page),
+					       !layout_page_users(page),
 					       told ? 10 * HZ : 1)) {
 			pr_warn("memremap: removal of the memory at %#llx waits for a user of its page %lu%s, such as direct I/O, a pipe or a socket\n",
 				(u64)PFN_PHYS(first), pfn - first,

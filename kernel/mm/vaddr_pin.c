@@ -72,7 +72,7 @@ struct vaddr_walk {
  */
 static noinline struct dev_pagemap *vaddr_pin_pgmap(struct page *page)
 {
-	return get_dev_pagemap(page_to_pfn(page), NULL);
+	return layout_get_pgmap(page);
 }
 ALLOW_ERROR_INJECTION(vaddr_pin_pgmap, NULL);
 

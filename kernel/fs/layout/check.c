@@ -12,6 +12,7 @@
 #include <linux/fcntl.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/layout_pin_compat.h>
 #include <linux/layout_range.h>
 #include <linux/layout_wait.h>
 #include <linux/sched/signal.h>
@@ -89,20 +90,6 @@ bool __layout_in_use(struct inode *inode)
 EXPORT_SYMBOL_GPL(__layout_in_use);
 
 /**
- * layout_break_leases() - ask the holders of breakable leases to let go
- * @inode: file that had a layout lease
- * @wait: wait until they have, at most lease-break-time
- *
- * Return: 0, -EWOULDBLOCK if !@wait and some have not let go yet, -ERESTARTSYS,
- *	-ENOMEM.
- */
-int layout_break_leases(struct inode *inode, bool wait)
-{
-	return __break_lease(inode, wait ? O_WRONLY : O_WRONLY | O_NONBLOCK,
-			     FL_LAYOUT | FL_LAYOUT_UNMAP);
-}
-
-/**
  * layout_break_endless() - may a holder take as long as it likes to let go?
  * @inode: file whose holders were asked
  *
@@ -158,12 +145,12 @@ bool __layout_fallocate_fails(struct inode *inode, int mode, loff_t offset,
 	case FALLOC_FL_INSERT_RANGE:
 		return !layout_in_units(offset, len, unit) || offset >= size ||
 			inode->i_sb->s_maxbytes - size < len;
-	case FALLOC_FL_ZERO_RANGE:
-	case FALLOC_FL_UNSHARE_RANGE:
+	case FALLOC_FL_ALLOCATE_RANGE:
+		return false;
+	default:
+		/* What may write behind the end of the file. */
 		return !(mode & FALLOC_FL_KEEP_SIZE) && offset + len > size &&
 			limit != RLIM_INFINITY && offset + len > limit;
-	default:
-		return false;
 	}
 }
 EXPORT_SYMBOL_GPL(__layout_fallocate_fails);

@@ -222,7 +222,6 @@ void layout_link_leave(struct layout_left *left);
 void layout_links_free(struct file_lock_context *ctx);
 
 /* check.c */
-int layout_break_leases(struct inode *inode, bool wait);
 bool layout_break_endless(struct inode *inode);
 bool layout_may_lease(struct mnt_idmap *idmap, struct inode *inode);
 void layout_wait_close(struct layout_wait *wait, struct inode *inode);

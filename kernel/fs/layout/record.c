@@ -268,15 +268,13 @@ void layout_pin_drop(struct layout_pin *pin)
  */
 static void layout_pin_touch(struct inode *inode)
 {
-	int times = S_MTIME | S_CTIME | S_VERSION;
-
 	if (IS_NOCMTIME(inode) || IS_RDONLY(inode))
 		return;
 	if (!current->journal_info && sb_start_write_trylock(inode->i_sb)) {
-		inode_update_time(inode, times);
+		layout_inode_touch(inode);
 		sb_end_write(inode->i_sb);
 	} else {
-		inode_update_timestamps(inode, times);
+		layout_inode_touch_memory(inode);
 	}
 }
 

@@ -69,9 +69,9 @@ layout_report_of_page(const struct layout_report *report,
 {
 	struct interval_tree_node *it;
 	struct layout_pin *pin;
-	pgoff_t index;
+	pgoff_t index = layout_page_index(report->page);
 
-	if (!layout_page_is_of(report->page, link->inode->i_mapping, &index))
+	if (layout_page_mapping(report->page) != link->inode->i_mapping)
 		return NULL;
 	it = interval_tree_iter_first(&link->flctx->flc_layout->pins, index,
 				      index);
@@ -196,9 +196,7 @@ static bool layout_report_by_fd(struct task_struct *thread, const void *key,
 	bool found = false;
 
 	for (; !found; fd++) {
-		rcu_read_lock();
-		file = task_lookup_next_fdget_rcu(thread, &fd);
-		rcu_read_unlock();
+		file = layout_next_file(thread, &fd);
 		if (!file)
 			break;
 		found = layout_report_by_file(file, key, rings);
@@ -426,7 +424,7 @@ void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page)
 		report->processes[0] = '\0';
 		layout_report_processes(report);
 		pr_warn("layout_pin: page %lu of %s on %s has failed; it is pinned through %s, under the lease of process %d; processes that have it:%s\n",
-			page->index, report->file, report->device, report->path,
+			layout_page_index(page), report->file, report->device, report->path,
 			report->holder, report->processes);
 	}
 	kfree(report);

@@ -41,9 +41,9 @@ static int layout_table_show(struct seq_file *m, void *v)
 	struct inode *inode = walk->link->inode;
 	struct layout_pin *pin = walk->pin;
 
-	seq_printf(m, "%02x:%02x:%lu %llu-%llu pid %d since %u owner %llu ",
+	seq_printf(m, "%02x:%02x:%llu %llu-%llu pid %d since %u owner %llu ",
 		   MAJOR(inode->i_sb->s_dev), MINOR(inode->i_sb->s_dev),
-		   inode->i_ino, (u64)pin->it.start << PAGE_SHIFT,
+		   (u64)inode->i_ino, (u64)pin->it.start << PAGE_SHIFT,
 		   (((u64)pin->it.last + 1) << PAGE_SHIFT) - 1,
 		   pid_nr(pin->lease->holder), pin->since, owner->number);
 	/* An owner that ended with pins left shows as the mm that pinned. */

@@ -148,7 +148,7 @@ int layout_wait_page(struct inode *inode, struct page *page, loff_t start,
 		return 0;
 	if (!wait)
 		return -EAGAIN;
-	pgmap = get_dev_pagemap(page_to_pfn(page), NULL);
+	pgmap = layout_get_pgmap(page);
 	if (!pgmap)
 		return 0;
 	ihold(inode);
@@ -171,7 +171,7 @@ static int layout_wait_idle(struct layout_wait *wait, struct inode *inode)
 	unsigned long end = jiffies + LAYOUT_WAIT_PAGE;
 	struct page *page = wait->page;
 
-	return ___wait_var_event(&page->_refcount,
+	return ___wait_var_event(layout_page_event(page),
 			layout_page_idle(page) || time_after(jiffies, end) ||
 			layout_pin_check(inode, wait->start, wait->end),
 			TASK_INTERRUPTIBLE, 0, 0, schedule_timeout(HZ / 10));

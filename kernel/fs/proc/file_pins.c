@@ -150,9 +150,7 @@ static int file_pins_show_fds(struct seq_file *m, struct task_struct *task,
 	int error = 0;
 
 	for (fd = 0; !error; fd++) {
-		rcu_read_lock();
-		file = task_lookup_next_fdget_rcu(task, &fd);
-		rcu_read_unlock();
+		file = layout_next_file(task, &fd);
 		if (!file)
 			break;
 		error = file_pins_meet(m, file, NULL, fd, met);

@@ -16,7 +16,7 @@ DECLARE_EVENT_CLASS(layout_pin_lease,
 	TP_ARGS(inode, kind),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
-		__field(unsigned long, ino)
+		__field(u64, ino)
 		__field(int, kind)
 	),
 	TP_fast_assign(
@@ -26,7 +26,7 @@ DECLARE_EVENT_CLASS(layout_pin_lease,
 		__entry->kind = kind & F_EXCLUSIVE ? 2 :
 			kind & F_UNBREAK ? 1 : 0;
 	),
-	TP_printk("dev %d:%d ino %lu kind %s",
+	TP_printk("dev %d:%d ino %llu kind %s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		  __print_symbolic(__entry->kind, { 0, "SHARED" },
 				   { 1, "UNBREAK" }, { 2, "EXCL" }))
@@ -45,7 +45,7 @@ TRACE_EVENT(change_refused,
 	TP_ARGS(inode, start, end),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
-		__field(unsigned long, ino)
+		__field(u64, ino)
 		__field(loff_t, start)
 		__field(loff_t, end)
 	),
@@ -55,7 +55,7 @@ TRACE_EVENT(change_refused,
 		__entry->start = start;
 		__entry->end = end;
 	),
-	TP_printk("dev %d:%d ino %lu bytes %lld-%lld",
+	TP_printk("dev %d:%d ino %llu bytes %lld-%lld",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		  __entry->start, __entry->end)
 );
@@ -65,7 +65,7 @@ DECLARE_EVENT_CLASS(layout_pin_pages,
 	TP_ARGS(inode, first, last),
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
-		__field(unsigned long, ino)
+		__field(u64, ino)
 		__field(unsigned long, first)
 		__field(unsigned long, last)
 	),
@@ -75,7 +75,7 @@ DECLARE_EVENT_CLASS(layout_pin_pages,
 		__entry->first = first;
 		__entry->last = last;
 	),
-	TP_printk("dev %d:%d ino %lu pages %lu-%lu",
+	TP_printk("dev %d:%d ino %llu pages %lu-%lu",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
 		  __entry->first, __entry->last)
 );
