@@ -211,6 +211,17 @@ series()
 		"$top/patches/$version/series"
 }
 
+# Usage: subjects VERSION: those of its series, in order.
+subjects()
+{
+	local version=$1 file
+	series | while read -r file; do
+		sed -n -e '/^$/q' -e '/^Subject: /,/^[^ ]/{/^[^ ]/{/^Subject: /!q};p}' "$file" |
+			tr -d '\n' | sed -e 's/^Subject: \[PATCH[^]]*\] //'
+		echo
+	done
+}
+
 # The files that the series changes, not those that it adds.
 changed_files()
 {
