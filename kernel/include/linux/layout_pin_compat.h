@@ -91,13 +91,6 @@ static inline void *layout_page_event(struct page *page)
 	return page;
 }
 
-static inline bool layout_page_idle(const struct page *page)
-{
-	const struct folio *folio = page_folio(page);
-
-	return folio_ref_count(folio) <= folio_mapcount(folio);
-}
-
 static inline struct address_space *layout_page_mapping(const struct page *page)
 {
 	return READ_ONCE(page_folio(page)->mapping);
@@ -207,12 +200,6 @@ static inline void *layout_page_event(struct page *page)
 	return &page->_refcount;
 }
 
-/* Does nobody but the file, and who has it mapped, use this page of FS DAX? */
-static inline bool layout_page_idle(const struct page *page)
-{
-	return !layout_page_users(page);
-}
-
 /*
  * The file that a page of FS DAX is one of, or NULL if there is none or several.
  * For a look: without a pin the page may leave the file at any time.
@@ -270,6 +257,12 @@ static inline void layout_file_move_owner(struct file *file, struct pid *from,
 	read_unlock_irq(&owner->lock);
 	if (move)
 		__f_setown(file, to, PIDTYPE_TGID, 1);
+}
+
+/* Does nobody but the file use this page of FS DAX? */
+static inline bool layout_page_idle(const struct page *page)
+{
+	return !layout_page_users(page);
 }
 
 /* FS DAX pages are pinned for long only under layout leases. */
