@@ -366,6 +366,73 @@ int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 }
 EXPORT_SYMBOL_GPL(__vaddr_pin_user_pages_fast);
 
+/* How much is walked in one go, with mmap_lock held. */
+#define VADDR_PIN_STEP		(SZ_128M >> PAGE_SHIFT)
+
+/*
+ * vaddr_pin_user_pages_full() for a process that may hold a lease. A failure is
+ * told as GUP tells it (pages so far) if no FS DAX memory has to do with it.
+ */
+int __vaddr_pin_user_pages_full(struct vaddr_pin *vp, unsigned long start,
+				int nr_pages, unsigned int gup_flags,
+				struct page **pages)
+{
+	int ret, nr = 0;
+
+	do {
+		ret = vaddr_pin_user_pages_fast(vp, start + nr * PAGE_SIZE,
+						min_t(int, nr_pages - nr,
+						      VADDR_PIN_STEP),
+						gup_flags, pages + nr);
+		if (ret > 0)
+			nr += ret;
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	} while (ret > 0 && nr < nr_pages);
+
+	if (ret > 0 || (ret != -EOPNOTSUPP && !vaddr_pin_any(vp)))
+		return nr ?: ret;
+	vaddr_unpin_user_pages(pages, nr);
+	vaddr_pin_abandon(vp);
+	return ret ?: -EFAULT;
+}
+EXPORT_SYMBOL_GPL(__vaddr_pin_user_pages_full);
+
+/**
+ * vaddr_pin_again() - reference a page once more for a long-term pin
+ * @page: first page of an entry of the mapping that a record keeps
+ *
+ * Unlike a system call that pins, one that shares pins is not charged for the
+ * memory. So a process could make the count of references overflow.
+ *
+ * Return: false if the count is too large.
+ */
+bool vaddr_pin_again(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	return folio_ref_count(folio) > 0 &&
+		!try_grab_folio(folio, 1, FOLL_PIN);
+}
+
+/**
+ * vaddr_unpin_user_folio() - unpin pages of a folio that no device wrote to
+ * @folio: the folio
+ * @npages: number of pages of it that were pinned
+ *
+ * unpin_user_folio(), except for FS DAX pages, as in
+ * vaddr_unpin_user_page_range_dirty_lock().
+ *
+ * Context: any.
+ */
+void vaddr_unpin_user_folio(struct folio *folio, unsigned long npages)
+{
+	if (!layout_page_is_fsdax(&folio->page))
+		unpin_user_folio(folio, npages);
+}
+EXPORT_SYMBOL_GPL(vaddr_unpin_user_folio);
+
 /**
  * vaddr_unpin_user_page_range_dirty_lock() - unpin pages next to each other
  * @page: the first page

@@ -33,7 +33,8 @@ static void layout_pin_unlink(struct layout_pin *pin, struct layout_ctx *lctx)
 }
 
 /*
- * Put a record under the lease of the running process, if it has one.
+ * Put a record under its lease, or under that of the running process if it has
+ * none yet.
  * Return: 0, -EOPNOTSUPP without a lease, -EAGAIN if there is no link yet.
  */
 static int layout_pin_insert(struct inode *inode, struct layout_pin *pin)
@@ -44,7 +45,7 @@ static int layout_pin_insert(struct inode *inode, struct layout_pin *pin)
 	struct file *file;
 
 	lockdep_assert_held(&ctx->flc_lock);
-	lease = layout_lease_find(inode, task_tgid(current));
+	lease = pin->lease ?: layout_lease_find(inode, task_tgid(current));
 	if (!lease)
 		return -EOPNOTSUPP;
 	pin->link = layout_link_find(lctx);
@@ -81,6 +82,45 @@ static void layout_pin_round(struct layout_pin *pin,
 	pin->it.last = layout_round_up(last, order);
 }
 
+/* A record of nothing yet. */
+static struct layout_pin *layout_pin_new(bool writable)
+{
+	struct layout_pin *pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
+
+	if (pin) {
+		pin->since = ktime_get_boottime_seconds();
+		pin->writable = writable;
+	}
+	return pin;
+}
+
+/*
+ * Put a record into the tree of its file and the list of its object, for the
+ * running task's owner. Frees it on failure. Return: as layout_pin_insert().
+ */
+static int layout_pin_place(struct vaddr_pin *vp, struct inode *inode,
+			    struct layout_pin *pin)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+	int error;
+
+	do {
+		rcu_read_lock();
+		spin_lock(&ctx->flc_lock);
+		error = layout_pin_insert(inode, pin);
+		spin_unlock(&ctx->flc_lock);
+		rcu_read_unlock();
+	} while (error == -EAGAIN && !(error = layout_link_make(inode)));
+
+	if (error) {
+		layout_link_abandon(inode);
+		kfree(pin);
+		return error;
+	}
+	list_add_tail(&pin->list, &vp->records);
+	return 0;
+}
+
 /**
  * layout_pin_add() - record a range, before its pages are referenced
  * @vp: the driver's object
@@ -95,36 +135,18 @@ static void layout_pin_round(struct layout_pin *pin,
 struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 				  pgoff_t first, pgoff_t last)
 {
-	struct file_lock_context *ctx;
 	struct layout_pin *pin;
 	int error;
 
+	/* What this looks for may appear at any time, and then stays. */
 	if (!layout_pin_inode(inode))
 		return ERR_PTR(-EOPNOTSUPP);
-	/* Read after the check: it may appear at any time, and then stays. */
-	ctx = locks_inode_context(inode);
-	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
+	pin = layout_pin_new(vp->writable);
 	if (!pin)
 		return ERR_PTR(-ENOMEM);
 	layout_pin_round(pin, inode->i_mapping, first, last);
-	pin->since = ktime_get_boottime_seconds();
-	pin->writable = vp->writable;
-
-	do {
-		rcu_read_lock();
-		spin_lock(&ctx->flc_lock);
-		error = layout_pin_insert(inode, pin);
-		spin_unlock(&ctx->flc_lock);
-		rcu_read_unlock();
-	} while (error == -EAGAIN && !(error = layout_link_make(inode)));
-
-	if (error) {
-		layout_link_abandon(inode);
-		kfree(pin);
-		return ERR_PTR(error);
-	}
-	list_add_tail(&pin->list, &vp->records);
-	return pin;
+	error = layout_pin_place(vp, inode, pin);
+	return error ? ERR_PTR(error) : pin;
 }
 
 /**
@@ -251,6 +273,95 @@ void layout_pin_drop(struct layout_pin *pin)
 	put_dev_pagemap(pin->pgmap);
 	kfree(pin);
 }
+
+/*
+ * Make a record of the same range under the same lease for the running task's
+ * owner. The lease may be a zombie: it protects the range already.
+ */
+static int layout_pin_share(struct vaddr_pin *to, const struct layout_pin *from)
+{
+	struct file_lock_context *ctx = from->lease->flctx;
+	struct layout_pin *pin = layout_pin_new(from->writable);
+	int error;
+
+	if (!pin)
+		return -ENOMEM;
+	pin->it.start = from->it.start;
+	pin->it.last = from->it.last;
+	pin->lease = from->lease;
+	error = layout_pin_place(to, from->link->inode, pin);
+	if (error)
+		return error;
+	error = -ENXIO;
+	if (!percpu_ref_tryget_live(&from->pgmap->ref))
+		goto drop;
+	error = dax_pin_entries(pin->link->inode->i_mapping, pin->it.start,
+				pin->it.last);
+	if (error)
+		goto put;
+	trace_pin_add(pin->link->inode, pin->it.start, pin->it.last);
+	spin_lock(&ctx->flc_lock);
+	pin->pgmap = from->pgmap;
+	spin_unlock(&ctx->flc_lock);
+	return 0;
+put:
+	put_dev_pagemap(from->pgmap);
+drop:
+	layout_pin_drop(pin);
+	return error;
+}
+
+/**
+ * vaddr_pin_share() - pin for a second open file what a first one has pinned
+ * @to: records of the second one's object, which has none
+ * @from: records of the first one's object
+ *
+ * For a driver whose open files can share an object. The records of @to count
+ * for the open file of vaddr_pin_owner_enter(), and stand when those of @from
+ * are gone. Other memory than FS DAX needs no record: its pages stay pinned as
+ * long as the driver says.
+ *
+ * Needs no live lease, since it keeps nobody from a block who was not kept
+ * already.
+ *
+ * Context: may sleep. The driver serialises its calls for both objects.
+ * Return: 0, or with @to as it was: -ENOMEM, also if a page has too many
+ *	references; -ENXIO if the device is being removed.
+ */
+int vaddr_pin_share(struct vaddr_pin *to, struct vaddr_pin *from)
+{
+	struct layout_pin *pin;
+	int error = 0;
+
+	to->writable = from->writable;
+	list_for_each_entry(pin, &from->records, list) {
+		error = layout_pin_share(to, pin);
+		if (error)
+			break;
+		cond_resched();
+	}
+	if (error)
+		vaddr_pin_abandon(to);
+	return error;
+}
+EXPORT_SYMBOL_GPL(vaddr_pin_share);
+
+/**
+ * vaddr_pin_abandon() - forget pins that no device has seen
+ * @vp: the object's records
+ *
+ * vaddr_unpin_done() for a call that failed: no time of a file moves.
+ *
+ * Context: as vaddr_unpin_done().
+ */
+void vaddr_pin_abandon(struct vaddr_pin *vp)
+{
+	struct layout_pin *pin, *next;
+
+	list_for_each_entry_safe(pin, next, &vp->records, list)
+		layout_pin_drop(pin);
+}
+EXPORT_SYMBOL_GPL(vaddr_pin_abandon);
 
 /*
  * A device may have written: move the times of the file and its change

@@ -41,6 +41,7 @@ struct dev_pagemap;
 struct file;
 struct inode;
 struct layout_pin;
+struct page;
 struct vaddr_pin;
 
 #ifdef CONFIG_LAYOUT_PIN
@@ -285,6 +286,14 @@ struct layout_pin *layout_pin_add(struct vaddr_pin *vp, struct inode *inode,
 void layout_pin_commit(struct vaddr_pin *vp, struct layout_pin *pin,
 		       pgoff_t first, pgoff_t last, struct dev_pagemap *pgmap);
 void layout_pin_drop(struct layout_pin *pin);
+
+/* fs/dax_pinned.c, for fs/layout/record.c */
+void dax_unpin_entries(struct address_space *mapping, pgoff_t first,
+		       pgoff_t last);
+int dax_pin_entries(struct address_space *mapping, pgoff_t first, pgoff_t last);
+
+/* mm/vaddr_pin.c, for fs/dax_pinned.c */
+bool vaddr_pin_again(struct page *page);
 
 /* fs/layout/report.c, for mm/memremap.c */
 void layout_pin_report(struct dev_pagemap *pgmap);

@@ -3,15 +3,19 @@
  * Long-term pins of user memory, FS DAX included: what a driver calls.
  *
  *	vaddr_pin_init(), for each object that pins (a memory region);
- *	vaddr_pin_user_pages_fast() in place of pin_user_pages_fast();
- *	vaddr_unpin_user_pages_dirty_lock() or
- *	vaddr_unpin_user_page_range_dirty_lock() in place of unpin_*();
+ *	vaddr_pin_user_pages_fast() in place of pin_user_pages_fast(), or
+ *	vaddr_pin_user_pages_full() in a driver that asks once for all pages;
+ *	vaddr_unpin_user_pages_dirty_lock(), vaddr_unpin_user_pages(),
+ *	vaddr_unpin_user_folio() or vaddr_unpin_user_page_range_dirty_lock() in
+ *	place of unpin_*();
  *	vaddr_unpin_done() after that, when the device has let go;
+ *	vaddr_pin_share(), if a second open file shares the object;
  *
  *	vaddr_pin_owner_init(), for each open file of the driver;
  *	vaddr_pin_owner_enter() and vaddr_pin_owner_exit() around the system
  *	call that pins, so that pins are attributed to it;
- *	vaddr_pin_owner_end() in ->release(), after its objects have gone.
+ *	vaddr_pin_owner_end() in ->release(), after its objects have gone; if
+ *	they go later, before it can be freed.
  *
  * The driver serialises its calls for one object. mm/vaddr_pin.c says what a
  * pin of FS DAX memory is, and fs/layout/internal.h what its locks are.
@@ -52,7 +56,8 @@ struct vaddr_pin {
 /**
  * struct vaddr_pin_owner - an open file of a driver, through which pins are
  *	made
- * @file: the open file, not referenced
+ * @file: the open file, not referenced; NULL before there is one, and once it
+ *	has ended
  * @owner: the owner that its pins count for; NULL before the first pin
  *
  * The driver has it in its object for the open file.
@@ -80,12 +85,49 @@ static inline void vaddr_pin_init(struct vaddr_pin *vp)
 int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 				int nr_pages, unsigned int gup_flags,
 				struct page **pages);
+int __vaddr_pin_user_pages_full(struct vaddr_pin *vp, unsigned long start,
+				int nr_pages, unsigned int gup_flags,
+				struct page **pages);
+void vaddr_unpin_user_folio(struct folio *folio, unsigned long npages);
 void vaddr_unpin_user_page_range_dirty_lock(struct page *page,
 					    unsigned long npages,
 					    bool make_dirty);
 void vaddr_unpin_user_pages_dirty_lock(struct page **pages,
 				       unsigned long npages, bool make_dirty);
 void __vaddr_unpin_done(struct vaddr_pin *vp);
+void vaddr_pin_abandon(struct vaddr_pin *vp);
+int vaddr_pin_share(struct vaddr_pin *to, struct vaddr_pin *from);
+
+/**
+ * vaddr_pin_possible() - may this process have a lease that it can pin under?
+ *
+ * Return: false for nearly all processes: then GUP refuses FS DAX memory, and
+ *	there is no need to look at the mapping first.
+ */
+static inline bool vaddr_pin_possible(void)
+{
+	return unlikely(READ_ONCE(current->signal->layout_holder));
+}
+
+/**
+ * vaddr_pin_any() - has a driver object any FS DAX memory pinned?
+ * @vp: the object's records
+ */
+static inline bool vaddr_pin_any(const struct vaddr_pin *vp)
+{
+	return !list_empty(&vp->records);
+}
+
+/**
+ * vaddr_pin_move() - the pins of one object become those of another
+ * @to: the other one's records; not initialised
+ * @from: has no records after that
+ */
+static inline void vaddr_pin_move(struct vaddr_pin *to, struct vaddr_pin *from)
+{
+	*to = *from;
+	list_replace_init(&from->records, &to->records);
+}
 
 /**
  * vaddr_pin_user_pages_fast() - pin_user_pages_fast() that can pin FS DAX pages
@@ -119,13 +161,55 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
 	if (WARN_ON_ONCE(!(gup_flags & FOLL_LONGTERM)))
 		return -EINVAL;
 	/* Other processes cannot pin FS DAX (GUP refuses): skip the look. */
-	if (unlikely(READ_ONCE(current->signal->layout_holder))) {
+	if (vaddr_pin_possible()) {
 		if (gup_flags & FOLL_WRITE)
 			vp->writable = true;
 		return __vaddr_pin_user_pages_fast(vp, start, nr_pages,
 						   gup_flags, pages);
 	}
 	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+}
+
+/**
+ * vaddr_pin_user_pages_full() - vaddr_pin_user_pages_fast() for a driver that
+ *	asks once for all pages
+ * @vp: records of the driver's object, which has none yet; NULL for an object
+ *	that may not be FS DAX memory
+ * @start: user address of the first page
+ * @nr_pages: number of pages
+ * @gup_flags: as for vaddr_pin_user_pages_fast()
+ * @pages: array for at least @nr_pages pages
+ *
+ * Goes on where a mapping or a device ends, where a pin of FS DAX memory does.
+ * If any of the pages is FS DAX memory, all are pinned or none.
+ *
+ * Context: may sleep, takes mmap_lock for reading, for 128 MiB at a time.
+ * Return: @nr_pages, or a negative errno, as vaddr_pin_user_pages_fast(). Where
+ *	there is no FS DAX memory, what pin_user_pages_fast() returns, which may
+ *	be less than @nr_pages.
+ */
+static inline int vaddr_pin_user_pages_full(struct vaddr_pin *vp,
+					    unsigned long start, int nr_pages,
+					    unsigned int gup_flags,
+					    struct page **pages)
+{
+	if (vp && vaddr_pin_possible())
+		return __vaddr_pin_user_pages_full(vp, start, nr_pages,
+						   gup_flags, pages);
+	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+}
+
+/**
+ * vaddr_unpin_user_pages() - unpin an array of pages that no device wrote to
+ * @pages: what vaddr_pin_user_pages_fast() filled
+ * @npages: number of pages
+ *
+ * Context: may sleep.
+ */
+static inline void vaddr_unpin_user_pages(struct page **pages,
+					  unsigned long npages)
+{
+	vaddr_unpin_user_pages_dirty_lock(pages, npages, false);
 }
 
 /**
@@ -152,6 +236,9 @@ void __vaddr_pin_owner_end(struct vaddr_pin_owner *owner);
  * vaddr_pin_owner_init() - set up an open file through which nothing is pinned
  * @owner: of the open file, in the driver's object for it
  * @file: the open file, whose ->release() calls vaddr_pin_owner_end()
+ *
+ * Before this, an owner that is all zero is good for vaddr_pin_owner_end() and
+ * for vaddr_pin_owner_enter(), which takes it for none.
  */
 static inline void vaddr_pin_owner_init(struct vaddr_pin_owner *owner,
 					struct file *file)
@@ -162,7 +249,8 @@ static inline void vaddr_pin_owner_init(struct vaddr_pin_owner *owner,
 
 /**
  * vaddr_pin_owner_enter() - attribute pins made by this task to an open file
- * @owner: of the open file, to which the running system call has a reference
+ * @owner: of the open file, to which the running system call has a reference;
+ *	NULL, or one without an open file, for the mm of the process
  *
  * Return: the former owner, for vaddr_pin_owner_exit().
  */
@@ -171,8 +259,25 @@ vaddr_pin_owner_enter(struct vaddr_pin_owner *owner)
 {
 	struct vaddr_pin_owner *old = current->pin_owner;
 
-	current->pin_owner = owner;
+	current->pin_owner = owner && owner->file ? owner : NULL;
 	return old;
+}
+
+/**
+ * vaddr_pin_owner_enter_file() - vaddr_pin_owner_enter() for a driver's object
+ *	that is older than its open file
+ * @owner: of the open file; all zero the first time
+ * @file: the open file, whose ->release() calls vaddr_pin_owner_end(); NULL if
+ *	there is none, as for a socket of the kernel
+ *
+ * Context: the driver serialises its calls for one object.
+ * Return: as vaddr_pin_owner_enter().
+ */
+static inline struct vaddr_pin_owner *
+vaddr_pin_owner_enter_file(struct vaddr_pin_owner *owner, struct file *file)
+{
+	owner->file = file;
+	return vaddr_pin_owner_enter(owner);
 }
 
 /**
@@ -197,6 +302,7 @@ static inline void vaddr_pin_owner_end(struct vaddr_pin_owner *owner)
 {
 	if (owner->owner)
 		__vaddr_pin_owner_end(owner);
+	owner->file = NULL;
 }
 
 /* fs/layout/report.c, for mm/memory-failure.c */
@@ -214,6 +320,45 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
 					    struct page **pages)
 {
 	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+}
+
+static inline bool vaddr_pin_possible(void)
+{
+	return false;
+}
+
+static inline bool vaddr_pin_any(const struct vaddr_pin *vp)
+{
+	return false;
+}
+
+static inline void vaddr_pin_move(struct vaddr_pin *to, struct vaddr_pin *from)
+{
+}
+
+static inline int vaddr_pin_share(struct vaddr_pin *to, struct vaddr_pin *from)
+{
+	return 0;
+}
+
+static inline int vaddr_pin_user_pages_full(struct vaddr_pin *vp,
+					    unsigned long start, int nr_pages,
+					    unsigned int gup_flags,
+					    struct page **pages)
+{
+	return pin_user_pages_fast(start, nr_pages, gup_flags, pages);
+}
+
+static inline void vaddr_unpin_user_pages(struct page **pages,
+					  unsigned long npages)
+{
+	unpin_user_pages(pages, npages);
+}
+
+static inline void vaddr_unpin_user_folio(struct folio *folio,
+					  unsigned long npages)
+{
+	unpin_user_folio(folio, npages);
 }
 
 static inline void
@@ -234,6 +379,10 @@ static inline void vaddr_unpin_done(struct vaddr_pin *vp)
 {
 }
 
+static inline void vaddr_pin_abandon(struct vaddr_pin *vp)
+{
+}
+
 static inline void vaddr_pin_owner_init(struct vaddr_pin_owner *owner,
 					struct file *file)
 {
@@ -241,6 +390,12 @@ static inline void vaddr_pin_owner_init(struct vaddr_pin_owner *owner,
 
 static inline struct vaddr_pin_owner *
 vaddr_pin_owner_enter(struct vaddr_pin_owner *owner)
+{
+	return NULL;
+}
+
+static inline struct vaddr_pin_owner *
+vaddr_pin_owner_enter_file(struct vaddr_pin_owner *owner, struct file *file)
 {
 	return NULL;
 }
