@@ -283,7 +283,8 @@ static bool layout_report_by_open_file(struct task_struct *thread,
 	if (!found)
 		layout_report_find_rings(thread, &rings);
 	xa_for_each(&rings, index, ring) {
-		found = found || layout_report_in_ring(ring, key);
+		found = found || (ring == key && layout_owner_known(ring)) ||
+			layout_report_in_ring(ring, key);
 		fput(ring);
 	}
 	xa_destroy(&rings);

@@ -257,7 +257,10 @@ static struct file *file_pins_registered(struct file *ring, unsigned int index,
 	return file;
 }
 
-/* Takes no lock of the ring, since its user may hold that for long. */
+/*
+ * Show a ring, if it is an owner that was not shown yet, and then its files.
+ * Takes no lock of the ring, since its user may hold that for long.
+ */
 static int file_pins_show_ring(struct seq_file *m, struct file *ring,
 			       struct file_pins_met *met)
 {
@@ -265,6 +268,8 @@ static int file_pins_show_ring(struct seq_file *m, struct file *ring,
 	struct file *file;
 	int error = 0;
 
+	if (!xa_load(&met->owners, (unsigned long)ring))
+		error = file_pins_meet(m, get_file(ring), "io_uring", 0, met);
 	for (i = 0; i < nr && !error; i++) {
 		file = file_pins_registered(ring, i, met);
 		if (file)
@@ -277,9 +282,10 @@ static int file_pins_show_ring(struct seq_file *m, struct file *ring,
 }
 
 /*
- * A process may have an owner as a registered file of an io_uring. It may have
- * that ring by descriptor, mapped, or registered with one of its threads. The
- * rings of the first two kinds are noted already.
+ * A process may have an owner as a registered file of an io_uring, and the ring
+ * may be an owner itself. It may have that ring by descriptor, mapped, or
+ * registered with one of its threads. The rings of the first two kinds are
+ * noted already, and shown if they are owners.
  */
 static int file_pins_show_rings(struct seq_file *m, struct task_struct *task,
 				bool whole, struct file_pins_met *met)
