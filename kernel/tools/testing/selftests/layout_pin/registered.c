@@ -7,29 +7,11 @@
 #define LAYOUT_PIN_SMALL_ONLY
 #include "layout_pin_fixture.h"
 #include "file_pins.h"
-#include <linux/io_uring.h>
 #include <pthread.h>
 
+#include "ring.h"
 #include "unbind.h"
 #include "userfault.h"
-
-#ifndef IORING_REGISTER_USE_REGISTERED_RING
-#define IORING_REGISTER_USE_REGISTERED_RING	(1U << 31)
-#endif
-
-static int ring_new(void)
-{
-	struct io_uring_params params = { };
-
-	return syscall(SYS_io_uring_setup, 1, &params);
-}
-
-static int ring_register(int ring, unsigned int what, void *arg,
-			 unsigned int nr)
-{
-	return syscall(SYS_io_uring_register, ring, what, arg, nr) < 0 ? errno :
-									 0;
-}
 
 /* An owner with a pin that is a file of @ring and nothing else. */
 static int pin_registered(char *memory, int ring)
@@ -41,16 +23,6 @@ static int pin_registered(char *memory, int ring)
 
 	close(p.fd);
 	return error;
-}
-
-/* A ring ends its files in the background. */
-static bool pins_end(void)
-{
-	double end = seconds() + 30;
-
-	while (count_pins() && seconds() < end)
-		usleep(20000);
-	return !count_pins();
 }
 
 static char *line_of(const char *path, char *line)
@@ -113,16 +85,6 @@ TEST_F(layout, ring_that_is_only_mapped_is_looked_into)
 	munmap(mapping, PAGE);
 	close(owner);
 	EXPECT_TRUE(pins_end());
-}
-
-/* Registered with the thread that did it, and nowhere else. */
-static int ring_without_descriptor(int ring)
-{
-	struct io_uring_rsrc_update update = { .offset = -1, .data = ring };
-	int error = ring_register(ring, IORING_REGISTER_RING_FDS, &update, 1);
-
-	close(ring);
-	return error;
 }
 
 TEST_F(layout, ring_that_is_only_registered_is_looked_into)
@@ -281,10 +243,7 @@ static void *churn(void *data)
 		side->error = error ?:
 			pin_registered(side->memory, ring) ?:
 			ring_without_descriptor(ring);
-		/* By its number in the thread's slots, the first one. */
-		ring_register(0, IORING_UNREGISTER_RING_FDS |
-				 IORING_REGISTER_USE_REGISTERED_RING,
-			      &(struct io_uring_rsrc_update){ }, 1);
+		ring_unregister();
 	}
 	return NULL;
 }
