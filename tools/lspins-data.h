@@ -207,6 +207,10 @@ struct lease *lease_find(struct snapshot *snap, const struct file *file,
 const char *lease_kind_name(const struct lease *lease);
 const char *lease_state_name(const struct lease *lease);
 
+/* lspins-owner.c */
+const char *owner_short(const char *owner);
+const char *owner_ends(const char *owner);
+
 /* lspins-rdma.c */
 void rdma_read(struct snapshot *snap);
 const char *rdma_device(struct snapshot *snap, const char *owner);

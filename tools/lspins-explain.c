@@ -312,6 +312,9 @@ static const char *through(struct snapshot *snap, const struct row *row)
 		return snap_printf(snap, "a mapping of %s, without a descriptor",
 				   owner);
 	case FD_IO_URING:
+		if (!strcmp(owner_short(row->owner), "io_uring"))
+			return snap_printf(snap, "%s, registered without a descriptor",
+					   owner);
 		return snap_printf(snap, "%s, a registered file of its io_uring",
 				   owner);
 	default:
@@ -336,6 +339,8 @@ static void tell_pin(struct story *story, const struct row *row)
 		puts("  Whether it has the file open cannot be read.");
 	else
 		puts("  It no longer has the file open.");
+	if (owner_ends(row->owner))
+		printf("  They end by %s.\n", owner_ends(row->owner));
 	add_kill(story, row->process);
 }
 

@@ -124,12 +124,14 @@ void columns_list(FILE *to)
 
 static const char *owner_text(struct snapshot *snap, const struct row *row)
 {
-	if (row->owner && row->fd >= 0)
-		return snap_printf(snap, "%d:%s", row->fd, row->owner);
-	if (row->owner && row->fd != FD_MM)
+	const char *owner = owner_short(row->owner);
+
+	if (owner && row->fd >= 0)
+		return snap_printf(snap, "%d:%s", row->fd, owner);
+	if (owner && row->fd != FD_MM)
 		return snap_printf(snap, "%s:%s", row->fd == FD_VMA ? "vma" :
-				   "io_uring", row->owner);
-	return row->owner;
+				   "io_uring", owner);
+	return owner;
 }
 
 static const char *mrs_text(struct snapshot *snap, const struct row *row)

@@ -143,6 +143,13 @@ for row in json.load(sys.stdin)["lspins"]:
     assert type(row["ownerid"]) in (int, type(None)), row'
 }
 
+t_kinds_of_owners()
+{
+	at kinds
+	ls_root -r -o PID,OWNER,PATH,RANGES,OWNERID | same kinds.raw
+	ls_root --explain /mnt/pmem/foo | same kinds.explain
+}
+
 t_by_file()
 {
 	at ordinary
@@ -384,7 +391,7 @@ $file exclusive active rxe0 1 1 4194304 0-4194303" ]
 }
 
 tests=(table all_columns add_column json strange_names every_byte owners_and_threads
-	owners_of_one_path by_file filters exit_status
+	owners_of_one_path kinds_of_owners by_file filters exit_status
 	explain unprivileged no_debugfs damaged ended many many_records watch list_columns)
 live=""
 if [ "$(basename "$0")" = lspins-live.sh ]; then
@@ -410,6 +417,7 @@ if [ -z "$live" ]; then
 	root_many 1000
 	root_records
 	root_owners
+	root_kinds
 fi
 
 # Each test in a shell of its own, where the first command that fails ends it.

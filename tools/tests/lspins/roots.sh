@@ -240,6 +240,31 @@ root_owners()
 	owner_number=7
 }
 
+# Owners of other kinds than RDMA.
+root_kinds()
+{
+	local ring='anon_inode:[io_uring]' socket='socket:[4711]' foo=/mnt/pmem/foo
+	new_root kinds
+	file $foo
+	process 820 rings 0
+	printf '%s: %s\n\t%s\n' 5 "$ring" $foo io_uring "$ring" $foo | put proc/820/file_pins
+	owned 820 5 7
+	process 821 packets 0
+	printf '6: %s\n\t%s\n' "$socket" $foo | put proc/821/file_pins
+	owned 821 6 9
+	process 822 machine 0
+	printf '9: %s\n\t%s\n' /dev/vfio/vfio $foo | put proc/822/file_pins
+	owned 822 9 10
+	region $foo 0-4095 820 5230 "$ring"
+	owner_number=8
+	region $foo 4096-8191 820 5230 "$ring"
+	owner_number=9
+	region $foo 8192-12287 821 5230 "$socket"
+	owner_number=10
+	region $foo 12288-16383 822 5230 /dev/vfio/vfio
+	owner_number=7
+}
+
 # Nothing but a breakable lease.
 root_breakable()
 {
