@@ -425,8 +425,8 @@ void layout_pin_report_page(struct dev_pagemap *pgmap, struct page *page)
 		report->processes[0] = '\0';
 		layout_report_processes(report);
 		pr_warn("layout_pin: page %lu of %s on %s has failed; it is pinned through %s, under the lease of process %d; processes that have it:%s\n",
-			layout_page_index(page), report->file, report->device, report->path,
-			report->holder, report->processes);
+			layout_page_index(page), report->file, report->device,
+			report->path, report->holder, report->processes);
 	}
 	kfree(report);
 }

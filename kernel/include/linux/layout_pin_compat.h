@@ -201,8 +201,8 @@ static inline void *layout_page_event(struct page *page)
 }
 
 /*
- * The file that a page of FS DAX is one of, or NULL if there is none or several.
- * For a look: without a pin the page may leave the file at any time.
+ * The file that a page of FS DAX is one of, or NULL if there is none or
+ * several. For a look: without a pin the page may leave the file at any time.
  */
 static inline struct address_space *layout_page_mapping(const struct page *page)
 {

@@ -22,8 +22,8 @@ static int truncate_elsewhere(FIXTURE_DATA(layout) *self, off_t size)
 
 static int punch(FIXTURE_DATA(layout) *self)
 {
-	return fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-			 self->unit) ? errno : 0;
+	return fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 0, self->unit) ? errno : 0;
 }
 
 static char *line_of(int ring, const char *path, char *line)
@@ -439,9 +439,9 @@ TEST_F(layout, largest_buffer_there_can_be)
 
 	ASSERT_EQ(0, fallocate(self->fd, 0, 0, part));
 	for (at = 0; at < size; at += part)
-		ASSERT_NE(MAP_FAILED, mmap(memory + at, part,
-					   PROT_READ | PROT_WRITE,
-					   MAP_SHARED | MAP_FIXED, self->fd, 0));
+		ASSERT_NE(MAP_FAILED,
+			  mmap(memory + at, part, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_FIXED, self->fd, 0));
 	ASSERT_EQ(0, set_lease(self->fd, EXCLUSIVE));
 	ASSERT_EQ(0, ring_buffer(ring, memory, size));
 	/* Each part is the same range, under the same record. */

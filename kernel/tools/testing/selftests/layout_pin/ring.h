@@ -137,8 +137,9 @@ static inline int ring_open(struct ring *ring, unsigned int flags)
 	ring->fd = ring_new_with(&ring->params);
 	if (ring->fd < 0)
 		return errno;
-	ring->queues = mmap(NULL, ring_queues_size(ring), PROT_READ | PROT_WRITE,
-			    MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
+	ring->queues = mmap(NULL, ring_queues_size(ring),
+			    PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd,
+			    IORING_OFF_SQ_RING);
 	ring->sqes = mmap(NULL, ring_sqes_size(ring), PROT_READ | PROT_WRITE,
 			  MAP_SHARED, ring->fd, IORING_OFF_SQES);
 	return ring->queues == MAP_FAILED || (void *)ring->sqes == MAP_FAILED ?
