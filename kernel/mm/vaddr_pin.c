@@ -366,7 +366,7 @@ int __vaddr_pin_user_pages_fast(struct vaddr_pin *vp, unsigned long start,
 }
 EXPORT_SYMBOL_GPL(__vaddr_pin_user_pages_fast);
 
-/* How much is walked in one go, with mmap_lock held. */
+/* How much is walked in one go, with the lock of the mapping held. */
 #define VADDR_PIN_STEP		(SZ_128M >> PAGE_SHIFT)
 
 /*

@@ -183,7 +183,8 @@ static inline int vaddr_pin_user_pages_fast(struct vaddr_pin *vp,
  * Goes on where a mapping or a device ends, where a pin of FS DAX memory does.
  * If any of the pages is FS DAX memory, all are pinned or none.
  *
- * Context: may sleep, takes mmap_lock for reading, for 128 MiB at a time.
+ * Context: may sleep, takes the lock of a mapping or mmap_lock for reading, for
+ *	128 MiB at a time.
  * Return: @nr_pages, or a negative errno, as vaddr_pin_user_pages_fast(). Where
  *	there is no FS DAX memory, what pin_user_pages_fast() returns, which may
  *	be less than @nr_pages.
